@@ -1,0 +1,58 @@
+package v1alpha1
+
+// Condition types of a NodeClaim, in the order in which they become True.
+const (
+	ConditionLaunched = "Launched" // the machine was bought; status.instanceID is set
+	ConditionJoined   = "Joined"   // its Node exists and carries its labels and taints
+	ConditionReady    = "Ready"    // NodeClaim: it shows exactly its GPUs and is open for pods. Provisioner, EC2NodeClass: usable
+	ConditionFenced   = "Fenced"   // no new pod comes onto it
+	ConditionDrained  = "Drained"  // no pod that must be moved is left on it
+)
+
+// Condition types of a Provisioner and an EC2NodeClass, besides Ready.
+const (
+	ConditionCarriedOver  = "CarriedOver"  // Provisioner: every field of its v1alpha5 original was carried
+	ConditionCatalogFresh = "CatalogFresh" // EC2NodeClass: prices and types come from live sources
+)
+
+// Reason is why a pod is held, a claim waits or fails, or an object is not usable. The same words stand in conditions, events, the
+// reason label of metrics and the answers of `slipway explain`.
+type Reason string
+
+// Why pods are held.
+const (
+	HeldConstraint    Reason = "NoMatchingOffering"    // no type, zone or market of any Provisioner satisfies the pod's requirements
+	HeldNoShape       Reason = "NoInstanceTypeFits"    // those that match are all too small
+	HeldLimit         Reason = "LimitReached"          // it would fit, a Provisioner's limit is in the way
+	HeldStockout      Reason = "InsufficientCapacity"  // EC2 has none at the moment
+	HeldQuota         Reason = "QuotaReached"          // the account's quota is used up
+	HeldOutage        Reason = "CloudUnavailable"      // EC2 does not answer, or denies
+	HeldGang          Reason = "GangIncomplete"        // placeable on its own, but not its whole gang
+	HeldUnsupported   Reason = "UnsupportedConstraint" // the pod asks for something that Slipway does not understand yet
+	HeldNotBound      Reason = "SchedulerRefused"      // a node was launched for it and kube-scheduler did not bind it there
+	HeldNoProvisioner Reason = "NoProvisioner"         // there is no usable Provisioner
+)
+
+// Why claims, Provisioners and EC2NodeClasses are in the state that a condition tells.
+const (
+	ReasonOK                Reason = "OK"
+	ReasonLaunching         Reason = "Launching"
+	ReasonLaunched          Reason = "Launched"
+	ReasonWaitingForNode    Reason = "WaitingForNode"
+	ReasonWaitingForGPUs    Reason = "WaitingForGPUs"
+	ReasonWaitingForTaint   Reason = "WaitingForStartupTaint"
+	ReasonNodeNotReady      Reason = "NodeNotReady"
+	ReasonStockout          Reason = Reason(HeldStockout)
+	ReasonQuota             Reason = Reason(HeldQuota)
+	ReasonOutage            Reason = Reason(HeldOutage)
+	ReasonDenied            Reason = "AccessDenied"
+	ReasonMisconfigured     Reason = "Misconfigured"
+	ReasonThrottled         Reason = "Throttled"
+	ReasonNodeClassNotReady Reason = "NodeClassNotReady"
+	ReasonNoMatchingTypes   Reason = "NoMatchingInstanceTypes"
+	ReasonNotCarried        Reason = "FieldsNotCarried"
+	ReasonDegraded          Reason = "SourceUnavailable"
+	ReasonDraining          Reason = "Draining"
+	ReasonBlocked           Reason = "EvictionBlocked"
+	ReasonTerminating       Reason = "Terminating"
+)

@@ -1,0 +1,145 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// NodeClaim is the durable promise of one node. Its UID is the cloud's launch token, so one claim is one machine. It counts
+// against every limit from its creation until its machine is gone.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,categories=slipway
+type NodeClaim struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   NodeClaimSpec   `json:"spec"`
+	Status NodeClaimStatus `json:"status,omitempty"`
+}
+
+// NodeClaimList is a list of NodeClaims.
+//
+// +kubebuilder:object:root=true
+type NodeClaimList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []NodeClaim `json:"items"`
+}
+
+// NodeClaimSpec is immutable.
+type NodeClaimSpec struct {
+	Provisioner  string       `json:"provisioner"`
+	NodeClassRef NodeClassRef `json:"nodeClassRef"`
+	// market in which the machine is bought: spot, on-demand.
+	Market string `json:"market"`
+	// gpus is the number of physical GPUs that every choice has and that the node must show to be ready.
+	GPUs int32 `json:"gpus"`
+	// choices are the acceptable instance types and zones, best first; all have the same number of GPUs.
+	// +listType=atomic
+	Choices []InstanceChoice `json:"choices"`
+	// labels, taints and startupTaints that the node gets besides those of its instance type and zone.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+	// +optional
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// +optional
+	// +listType=atomic
+	Taints []corev1.Taint `json:"taints,omitempty"`
+	// +optional
+	// +listType=atomic
+	StartupTaints []corev1.Taint `json:"startupTaints,omitempty"`
+	// +optional
+	Kubelet *Kubelet `json:"kubelet,omitempty"`
+	// debit is what the claim takes of each limit until its machine is known: the most that any of its choices takes.
+	Debit corev1.ResourceList `json:"debit"`
+	// pods that the node was bought for.
+	// +optional
+	// +listType=atomic
+	Pods []PodRef `json:"pods,omitempty"`
+	// why this shape, in one sentence for people.
+	// +optional
+	Why string `json:"why,omitempty"`
+}
+
+// InstanceChoice is an instance type in a zone, and its price.
+type InstanceChoice struct {
+	InstanceType string `json:"instanceType"`
+	Zone         string `json:"zone"`
+	// pricePerHour in dollars, as a decimal number.
+	PricePerHour string `json:"pricePerHour"`
+}
+
+// PodRef names a pod that a node was bought for.
+type PodRef struct {
+	Namespace string    `json:"namespace"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid"`
+}
+
+// NodeClaimStatus is what is.
+type NodeClaimStatus struct {
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// +optional
+	ProviderID string `json:"providerID,omitempty"`
+	// +optional
+	InstanceID string `json:"instanceID,omitempty"`
+	// +optional
+	InstanceType string `json:"instanceType,omitempty"`
+	// +optional
+	Zone string `json:"zone,omitempty"`
+	// +optional
+	NodeName string `json:"nodeName,omitempty"`
+	// +optional
+	ImageID string `json:"imageID,omitempty"`
+	// pricePerHour in dollars of the machine that was bought, as a decimal number.
+	// +optional
+	PricePerHour string `json:"pricePerHour,omitempty"`
+	// usage is what the claim takes of each limit now that its machine is known.
+	// +optional
+	Usage corev1.ResourceList `json:"usage,omitempty"`
+	// retire says that the node is to go, and why.
+	// +optional
+	Retire *Retirement `json:"retire,omitempty"`
+}
+
+// Retirement is why a node goes away and by when.
+type Retirement struct {
+	Reason RetireReason `json:"reason"`
+	// message for people.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// since is when it was decided.
+	Since metav1.Time `json:"since"`
+	// deadline, if set, is when the cloud takes the machine; every pod is asked to stop before it.
+	// +optional
+	Deadline *metav1.Time `json:"deadline,omitempty"`
+}
+
+// RetireReason is why a node goes away.
+type RetireReason string
+
+// The reasons for which a node goes away.
+const (
+	RetireIdle       RetireReason = "Idle"    // no GPU pod for idleAfter
+	RetireExpired    RetireReason = "Expired" // older than expireAfter
+	RetireNotice     RetireReason = "Notice"  // EC2 takes the machine
+	RetireGone       RetireReason = "Gone"    // the machine is gone already
+	RetireLaunch     RetireReason = "LaunchFailed"
+	RetireJoin       RetireReason = "NeverJoined"
+	RetireNeverReady RetireReason = "NeverReady"
+	RetireDeleted    RetireReason = "Deleted" // a person or another controller deleted the claim or the node
+)
+
+// DebitOf is a claim's charge against limits: its usage once the machine is known, its debit before.
+func (c *NodeClaim) DebitOf() corev1.ResourceList {
+	if len(c.Status.Usage) > 0 {
+		return c.Status.Usage
+	}
+	return c.Spec.Debit
+}

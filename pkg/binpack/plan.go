@@ -1,0 +1,62 @@
+package binpack
+
+// Plan answers a Problem. Every pod of every demand is in exactly one of Fills, Nodes and Held.
+type Plan struct {
+	Fills []Fill // by Bin
+	Nodes []Node
+	Held  []Held // by Demand
+	// CostMicroUSDPerHour is the sum over Nodes of Copies x price of the first choice.
+	CostMicroUSDPerHour int64
+}
+
+// Fill is what goes onto an existing bin.
+type Fill struct {
+	Bin      int
+	Contents []Content // by Demand
+}
+
+// Node is Copies identical nodes to buy.
+type Node struct {
+	Copies int
+	// Offerings are the acceptable choices, best first; all are of one Group, hold Contents, and charge each limit within what remains.
+	// A limit is debited with the largest charge among them.
+	Offerings []int
+	Contents  []Content // by Demand, per copy
+}
+
+// Content is a number of pods of one demand.
+type Content struct {
+	Demand int
+	Count  int
+}
+
+// Reason is why something cannot be used. The zero value means that nothing is wrong.
+type Reason uint8
+
+// The reasons, from the most to the least specific to the cluster's state; their order decides nothing.
+const (
+	Open             Reason = iota
+	ReasonConstraint        // no offering is allowed for the demand at all
+	ReasonNoShape           // allowed offerings exist, none is large enough
+	ReasonLimit             // a large enough offering exists, a limit is in the way
+	ReasonStockout          // the cloud has no capacity
+	ReasonQuota             // the account's quota is used up
+	ReasonOutage            // the cloud does not answer
+	ReasonGang              // placeable on its own, but not the whole gang
+	numReasons
+)
+
+// Held is a number of pods of a demand that stay pending, with the one primary reason.
+type Held struct {
+	Demand int
+	Count  int
+	Reason Reason
+	// Limit is the index of the limit in the way (ReasonLimit), else -1.
+	Limit int
+	// Failed counts, for each Reason, the offerings whose first obstacle it was.
+	Failed [numReasons]int
+	// Nearest is the offering that came closest: the cheapest after the fewest obstacles; -1 if there is none.
+	Nearest int
+	// Resource is the dimension in which Nearest falls short the most, relatively (ReasonNoShape), else -1.
+	Resource int
+}
