@@ -1,0 +1,54 @@
+package demand
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Resources are amounts by resource name, as integers: cpu in milli-cores, memory and ephemeral-storage in MiB, whole GPUs
+// (nvidia.com/gpu, amd.com/gpu) in milli-GPUs, anything else in its own unit. Absent means 0.
+type Resources map[corev1.ResourceName]int64
+
+// Demand is a number of identical pods that wait for a place.
+type Demand struct {
+	// Key is equal for pods that are alike in everything that decides a placement, and stable over restarts.
+	Key      string
+	Pods     []Pod // sorted by namespace, name, UID; at least one
+	Requests Resources
+	// Select says which nodes the pods accept.
+	Select   Selection
+	Priority int32
+	// Unsupported, if not empty, names what the pods ask for that is not understood: the field and the remedy.
+	Unsupported string `json:",omitempty"`
+}
+
+// Pod is one pod of a Demand.
+type Pod struct {
+	Namespace string
+	Name      string
+	UID       types.UID
+	// Since is when the scheduler first found the pod unschedulable.
+	Since time.Time
+	// Scheduler is what the pod's scheduler last said about it, for people.
+	Scheduler string `json:",omitempty"`
+	// Moving: the pod still runs on a node that the cloud will take; its successor will need a place.
+	Moving bool `json:",omitempty"`
+}
+
+// Selection is what a pod demands of a node's labels and taints.
+type Selection struct {
+	NodeSelector map[string]string                `json:",omitempty"`
+	Required     *corev1.NodeSelector             `json:",omitempty"`
+	Preferred    []corev1.PreferredSchedulingTerm `json:",omitempty"` // heaviest first, ties in the pod's order
+	Tolerations  []corev1.Toleration              `json:",omitempty"`
+}
+
+// Daemon is a DaemonSet's pod as overhead of a node.
+type Daemon struct {
+	Namespace string
+	Name      string
+	Requests  Resources
+	Select    Selection
+}
