@@ -60,3 +60,12 @@ type Held struct {
 	// Resource is the dimension in which Nearest falls short the most, relatively (ReasonNoShape), else -1.
 	Resource int
 }
+
+// String answers the word that events, conditions and metrics use. Open, the absence of a reason, is "Open".
+func (r Reason) String() string {
+	words := [numReasons]string{"Open", "Constraint", "NoShape", "Limit", "Stockout", "Quota", "Outage", "Gang"}
+	if r >= numReasons {
+		return "Unknown"
+	}
+	return words[r]
+}

@@ -1,0 +1,129 @@
+package binpack
+
+import (
+	"cmp"
+	"slices"
+)
+
+// room is a place, bin or new node, that takes some pods of a demand.
+type room struct {
+	at       int
+	most     int   // pods that fit
+	stranded int64 // GPU that would stay free
+	free     int64 // GPU that is free now
+}
+
+// tightest orders rooms so that the one which leaves the least GPU behind comes first, then the smallest, then by name.
+func tightest(rooms []room) {
+	slices.SortFunc(rooms, func(a, b room) int {
+		return cmp.Or(cmp.Compare(a.stranded, b.stranded), cmp.Compare(a.free, b.free), cmp.Compare(a.at, b.at))
+	})
+}
+
+func (s *solver) roomFor(d, at int, free Vector, contents []Content, left int) (room, bool) {
+	demand := &s.p.Demands[d]
+	most := copiesIn(demand.Size, free, min(left, perNode(demand)-held(contents, d)))
+	if most == 0 {
+		return room{}, false
+	}
+	r := room{at: at, most: most}
+	if s.p.GPU >= 0 {
+		r.free = free[s.p.GPU]
+		r.stranded = r.free - demand.Size[s.p.GPU]*int64(most)
+	}
+	return r, true
+}
+
+// fillBins puts pods of the demands, in their order, onto bins, which cost nothing, at the strictest level that has room.
+// O(demands x levels x bins).
+func (s *solver) fillBins(st *state, demands []int) {
+	for _, d := range demands {
+		for level := range s.p.Demands[d].Levels {
+			if st.left[d] == 0 {
+				break
+			}
+			s.rooms = s.rooms[:0]
+			allowed := s.p.Demands[d].Levels[level].Bins
+			for b := range st.free {
+				if !allowed.Has(b) {
+					continue
+				}
+				if r, ok := s.roomFor(d, b, st.free[b], st.fills[b], st.left[d]); ok {
+					s.rooms = append(s.rooms, r)
+				}
+			}
+			tightest(s.rooms)
+			for _, r := range s.rooms {
+				n := min(r.most, st.left[d])
+				if n == 0 {
+					break
+				}
+				st.fills[r.at] = with(st.fills[r.at], d, n)
+				st.free[r.at] = minus(st.free[r.at], s.p.Demands[d].Size, n)
+				st.left[d] -= n
+			}
+		}
+	}
+}
+
+// topUp puts pods of the demands, in their order, onto new nodes that have room, which costs nothing more.
+// O(demands x distinct nodes).
+func (s *solver) topUp(st *state, demands []int) {
+	for _, d := range demands {
+		if st.left[d] == 0 {
+			continue
+		}
+		s.rooms = s.rooms[:0]
+		for i := range st.nodes {
+			if s.levelOf(d, st.nodes[i].offering) < 0 {
+				continue
+			}
+			if r, ok := s.roomFor(d, i, st.nodes[i].free, st.nodes[i].contents, st.left[d]); ok {
+				s.rooms = append(s.rooms, r)
+			}
+		}
+		tightest(s.rooms)
+		for _, r := range s.rooms {
+			s.topUpNode(st, d, r)
+		}
+	}
+}
+
+// topUpNode fills as many copies of a node as there are pods for, splitting the copies that get none or fewer.
+func (s *solver) topUpNode(st *state, d int, r room) {
+	node := st.nodes[r.at]
+	most := min(r.most, st.left[d])
+	if most == 0 {
+		return
+	}
+	full := min(node.copies, st.left[d]/most)
+	filled := func(copies, n int) bought {
+		return bought{
+			offering: node.offering, copies: copies,
+			contents: with(node.contents, d, n), free: minus(node.free, s.p.Demands[d].Size, n),
+		}
+	}
+	st.nodes[r.at] = filled(full, most)
+	st.left[d] -= full * most
+	rest := node.copies - full
+	if n := min(most, st.left[d]); rest > 0 && n > 0 {
+		st.nodes = append(st.nodes, filled(1, n))
+		st.left[d] -= n
+		rest--
+	}
+	if rest > 0 {
+		node.copies = rest
+		st.nodes = append(st.nodes, node)
+	}
+}
+
+// levelOf answers the strictest level at which the demand may use the offering, -1 if there is none.
+func (s *solver) levelOf(d, offering int) int {
+	levels := s.p.Demands[d].Levels
+	for l := range levels {
+		if levels[l].Offerings.Has(offering) {
+			return l
+		}
+	}
+	return -1
+}

@@ -1,0 +1,169 @@
+package binpack
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// purchase is some equal nodes that a pass wants to buy.
+type purchase struct {
+	cand, copies int
+	parts        []part
+	free         Vector // of each copy; only firstFit keeps it
+}
+
+// offer is the best contents that a candidate was last seen to have.
+type offer struct {
+	parts    []part
+	value    int64
+	stranded int64
+	gone     bool
+}
+
+// greedy buys, again and again, the candidate and contents with the most value per price, until nothing that is left fits what may be
+// bought. Pods only get fewer, so an old offer is an upper bound: it is looked at again only when it comes first and its
+// contents are no longer there. left and led are used up.
+// O(patterns bought x (candidates + stale offers x knapsack)).
+func (s *solver) greedy(j *job, values []int64, left []int, led *ledger) []purchase {
+	offers := make([]offer, len(j.cands))
+	for c := range offers {
+		s.reconsider(j, c, &offers[c], values, left)
+	}
+	var out []purchase
+	for {
+		c := best(j, offers)
+		if c < 0 {
+			return out
+		}
+		cand, of := &j.cands[c], &offers[c]
+		copies := copiesLeft(of.parts, left)
+		if copies == 0 {
+			s.reconsider(j, c, of, values, left)
+			continue
+		}
+		o := &s.p.Offerings[cand.offering]
+		if copies = led.afford(o, cand.offering, copies); copies == 0 {
+			of.gone = true // room and stock only shrink during a pass
+			continue
+		}
+		led.spend(o, cand.offering, copies)
+		for _, p := range of.parts {
+			left[p.item] -= p.count * copies
+		}
+		out = append(out, purchase{cand: c, copies: copies, parts: of.parts})
+	}
+}
+
+// reconsider fills in the best offer of a candidate for what is left.
+func (s *solver) reconsider(j *job, c int, of *offer, values []int64, left []int) {
+	most := knapsackNodes
+	if s.steps <= 0 {
+		most = knapsackNodesLate
+	}
+	of.parts, of.value = s.sack.solve(j, &j.cands[c], values, left, s.p.GPU, most)
+	s.steps -= s.sack.nodes
+	of.gone = len(of.parts) == 0
+	if s.p.GPU >= 0 {
+		of.stranded = j.cands[c].capacity[s.p.GPU]
+		for _, p := range of.parts {
+			of.stranded -= j.items[p.item].size[s.p.GPU] * int64(p.count)
+		}
+	}
+}
+
+// best answers the offer with the most value per price; then the one that strands fewer GPUs; then the dearer one, which means fewer
+// nodes; then the first by price and name. -1 if all are gone.
+func best(j *job, offers []offer) int {
+	at := -1
+	for c := range offers {
+		if offers[c].gone {
+			continue
+		}
+		if at < 0 || better(&offers[c], j.cands[c].price, &offers[at], j.cands[at].price) {
+			at = c
+		}
+	}
+	return at
+}
+
+func better(a *offer, aPrice int64, b *offer, bPrice int64) bool {
+	aHi, aLo := bits.Mul64(uint64(a.value), uint64(bPrice))
+	bHi, bLo := bits.Mul64(uint64(b.value), uint64(aPrice))
+	switch {
+	case aHi != bHi:
+		return aHi > bHi
+	case aLo != bLo:
+		return aLo > bLo
+	case a.stranded != b.stranded:
+		return a.stranded < b.stranded
+	}
+	return aPrice > bPrice
+}
+
+func copiesLeft(parts []part, left []int) int {
+	n := left[parts[0].item] / parts[0].count
+	for _, p := range parts[1:] {
+		n = min(n, left[p.item]/p.count)
+	}
+	return n
+}
+
+// firstFit is the simple baseline, by class: each item in its turn, largest first, goes onto what was bought for the ones before it, and
+// what is left of it gets nodes of the offering that is cheapest per pod. left and led are used up. O(items x (purchases + candidates)).
+func (s *solver) firstFit(j *job, turn []int, left []int, led *ledger) []purchase {
+	var out []purchase
+	for _, i := range turn {
+		it := &j.items[i]
+		for at := 0; at < len(out) && left[i] > 0; at++ {
+			if j.cands[out[at].cand].allowed.Has(i) {
+				out = s.joinPurchase(out, at, i, it, left)
+			}
+		}
+		for left[i] > 0 {
+			c, n := s.cheapestPerPod(j, i, left[i], led)
+			if c < 0 {
+				break
+			}
+			cand := &j.cands[c]
+			o := &s.p.Offerings[cand.offering]
+			copies := led.afford(o, cand.offering, left[i]/n)
+			led.spend(o, cand.offering, copies)
+			left[i] -= copies * n
+			out = append(out, purchase{cand: c, copies: copies, parts: []part{{item: i, count: n}}, free: minus(cand.capacity, it.size, n)})
+		}
+	}
+	return out
+}
+
+// joinPurchase adds what is left of an item to copies of a purchase that have room, splitting the copies that get less.
+func (s *solver) joinPurchase(out []purchase, at, i int, it *item, left []int) []purchase {
+	p := out[at]
+	n := copiesIn(it.size, p.free, min(it.most, left[i]))
+	if n == 0 {
+		return out
+	}
+	copies := min(p.copies, left[i]/n)
+	left[i] -= copies * n
+	joined := purchase{cand: p.cand, copies: copies, parts: append(slices.Clone(p.parts), part{item: i, count: n}), free: minus(p.free, it.size, n)}
+	out[at] = joined
+	if p.copies > copies {
+		p.copies -= copies
+		out = append(out, p)
+	}
+	return out
+}
+
+// cheapestPerPod answers the candidate with the least price per pod of the item that can be bought, and how many of it a node takes.
+func (s *solver) cheapestPerPod(j *job, i, left int, led *ledger) (cand, n int) {
+	cand = -1
+	for c := range j.cands {
+		if !j.cands[c].allowed.Has(i) || led.afford(&s.p.Offerings[j.cands[c].offering], j.cands[c].offering, 1) == 0 {
+			continue
+		}
+		fit := copiesIn(j.items[i].size, j.cands[c].capacity, min(left, j.items[i].most))
+		if cand < 0 || j.cands[c].price*int64(n) < j.cands[cand].price*int64(fit) {
+			cand, n = c, fit
+		}
+	}
+	return cand, n
+}

@@ -1,0 +1,215 @@
+package binpack
+
+import (
+	"cmp"
+	"slices"
+)
+
+// The effort of one knapsack, in search nodes: while steps last, and after that.
+const (
+	knapsackNodes     = 2000
+	knapsackNodesLate = 64
+)
+
+// DefaultSteps is the effort that Policy.Steps 0 stands for: tens of milliseconds.
+const DefaultSteps = 400_000
+
+// solver works on a canonical problem. It holds scratch memory; nothing in it outlives Solve.
+type solver struct {
+	p       Problem
+	pol     Policy
+	steps   int
+	dearest int64  // price of the dearest offering
+	mostGPU int64  // GPUs of the largest shape
+	alone   []bool // by Demand: one pod of it could be placed if nothing else were
+	skip    []bool // by Demand: its gang can never be whole
+	sack    knapsack
+	rooms   []room
+}
+
+// Solve answers a plan for a well-formed problem (see Problem.Validate). The same problem gives the same plan, in whatever order its
+// demands, offerings and bins are listed. The package comment says how it works, what it promises and what it does not.
+func Solve(p Problem, pol Policy) Plan {
+	if pol.Steps <= 0 {
+		pol.Steps = DefaultSteps
+	}
+	pol.MaxChoices = max(1, pol.MaxChoices)
+	c, back := canonical(p)
+	s := &solver{p: c, pol: pol, steps: pol.Steps}
+	for i := range c.Offerings {
+		s.dearest = max(s.dearest, c.Offerings[i].PriceMicroUSDPerHour)
+	}
+	for i := range c.Shapes {
+		if c.GPU >= 0 {
+			s.mostGPU = max(s.mostGPU, c.Shapes[i].Capacity[c.GPU])
+		}
+	}
+	start := s.start()
+	s.judgeAlone(start)
+	st := s.cheapestAttempt(start)
+	s.improve(st)
+	s.leftovers(st)
+	return back.restore(s.plan(st))
+}
+
+// start is the state in which nothing is placed.
+func (s *solver) start() *state {
+	st := &state{
+		ledger: ledger{room: make([]int64, len(s.p.Limits)), stock: make([]int, len(s.p.Offerings))},
+		left:   make([]int, len(s.p.Demands)), fills: make([][]Content, len(s.p.Bins)), free: make([]Vector, len(s.p.Bins)),
+	}
+	for i := range s.p.Limits {
+		st.room[i] = s.p.Limits[i].Remaining
+	}
+	for i := range s.p.Offerings {
+		st.stock[i] = s.p.Offerings[i].Stock
+	}
+	for i := range s.p.Demands {
+		st.left[i] = s.p.Demands[i].Count
+	}
+	for i := range s.p.Bins {
+		st.free[i] = s.p.Bins[i].Free
+	}
+	return st
+}
+
+// judgeAlone finds out which demands have a place at all, and which gangs therefore cannot be whole.
+func (s *solver) judgeAlone(st *state) {
+	s.alone, s.skip = make([]bool, len(s.p.Demands)), make([]bool, len(s.p.Demands))
+	broken := map[int]bool{}
+	for d := range s.p.Demands {
+		s.alone[d] = s.placeable(st, d)
+		if gang := s.p.Demands[d].Gang; gang != 0 && !s.alone[d] {
+			broken[gang] = true
+		}
+	}
+	for d := range s.p.Demands {
+		s.skip[d] = broken[s.p.Demands[d].Gang]
+	}
+}
+
+// placeable tells whether one more pod of the demand fits onto a bin, a new node or an offering that may still be bought.
+func (s *solver) placeable(st *state, d int) bool {
+	demand := &s.p.Demands[d]
+	for level := range demand.Levels {
+		for b := range st.free {
+			if _, ok := s.roomFor(d, b, st.free[b], st.fills[b], 1); ok && demand.Levels[level].Bins.Has(b) {
+				return true
+			}
+		}
+	}
+	for i := range st.nodes {
+		if s.levelOf(d, st.nodes[i].offering) >= 0 {
+			if _, ok := s.roomFor(d, i, st.nodes[i].free, st.nodes[i].contents, 1); ok {
+				return true
+			}
+		}
+	}
+	for i := range s.p.Offerings {
+		o := &s.p.Offerings[i]
+		if s.levelOf(d, i) >= 0 && o.Closed == Open && fits(demand.Size, s.p.Shapes[o.Shape].Capacity) && st.afford(o, i, 1) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// pack places as many pods of the demands as bins, new nodes and what may be bought allow: bins, then room on new nodes, then for each
+// level, for each tier, purchases. After it, no pod of the demands that is left fits anywhere.
+func (s *solver) pack(st *state, demands []int, scarce bool) {
+	s.fillBins(st, demands)
+	s.topUp(st, demands)
+	levels := 0
+	for _, d := range demands {
+		levels = max(levels, len(s.p.Demands[d].Levels))
+	}
+	tiers := s.tiers()
+	for level := range levels {
+		for _, tier := range tiers {
+			if items := s.itemsAt(st, demands, level); len(items) > 0 {
+				s.buy(st, s.newJob(items, tier, &st.ledger, scarce))
+				s.topUp(st, demands)
+			}
+		}
+	}
+}
+
+func (s *solver) tiers() []int {
+	tiers := make([]int, len(s.p.Offerings))
+	for i := range s.p.Offerings {
+		tiers[i] = s.p.Offerings[i].Tier
+	}
+	slices.Sort(tiers)
+	return slices.Compact(tiers)
+}
+
+func (s *solver) itemsAt(st *state, demands []int, level int) []item {
+	var items []item
+	for _, d := range demands {
+		if demand := &s.p.Demands[d]; st.left[d] > 0 && level < len(demand.Levels) {
+			items = append(items, item{demand: d, level: level, size: demand.Size, most: perNode(demand)})
+		}
+	}
+	return items
+}
+
+// buy packs a job in a few ways and keeps the best: greedy with two ideas of what a place is worth, and first fit, so that a plan is
+// never dearer than that baseline.
+func (s *solver) buy(st *state, j *job) {
+	if len(j.cands) == 0 {
+		return
+	}
+	left := make([]int, len(j.items))
+	for i := range j.items {
+		left[i] = st.left[j.items[i].demand]
+	}
+	ways := []func([]int, *ledger) []purchase{
+		func(left []int, led *ledger) []purchase { return s.greedy(j, j.values(left, false), left, led) },
+		func(left []int, led *ledger) []purchase { return s.greedy(j, j.values(left, true), left, led) },
+		func(left []int, led *ledger) []purchase { return s.firstFit(j, s.largestFirst(j), left, led) },
+	}
+	var chosen *state
+	for _, way := range ways {
+		next := st.clone()
+		s.apply(next, j, way(slices.Clone(left), &next.ledger))
+		if chosen == nil || s.compare(next, chosen) > 0 {
+			chosen = next
+		}
+	}
+	*st = *chosen
+}
+
+// apply books purchases, whose ledger has been spent already.
+func (s *solver) apply(st *state, j *job, purchases []purchase) {
+	for _, p := range purchases {
+		b := bought{offering: j.cands[p.cand].offering, copies: p.copies, free: slices.Clone(j.cands[p.cand].capacity)}
+		for _, part := range p.parts {
+			it := &j.items[part.item]
+			b.contents = with(b.contents, it.demand, part.count)
+			b.free = minus(b.free, it.size, part.count)
+			st.left[it.demand] -= part.count * p.copies
+		}
+		st.nodes = append(st.nodes, b)
+	}
+}
+
+// largestFirst orders the items of a job by GPUs, then by what a place for one costs.
+func (s *solver) largestFirst(j *job) []int {
+	worth := j.values(make([]int, len(j.items)), false)
+	turn := make([]int, len(j.items))
+	for i := range turn {
+		turn[i] = i
+	}
+	slices.SortFunc(turn, func(a, b int) int {
+		return cmp.Or(cmp.Compare(s.gpus(j.items[b].demand), s.gpus(j.items[a].demand)), cmp.Compare(worth[b], worth[a]), cmp.Compare(a, b))
+	})
+	return turn
+}
+
+// gpus is how much of the scarce resource a pod of the demand asks for.
+func (s *solver) gpus(d int) int64 {
+	if s.p.GPU < 0 {
+		return 0
+	}
+	return s.p.Demands[d].Size[s.p.GPU]
+}
