@@ -85,4 +85,6 @@ func drawHeld(p Problem, h Held) string {
 	return "; " + strings.Join(slices.Clip(out), "; ")
 }
 
-func dollars(micro int64) string { return fmt.Sprintf("%d.%03d", micro/1_000_000, micro%1_000_000/1000) }
+func dollars(micro int64) string {
+	return fmt.Sprintf("%d.%03d", micro/1_000_000, micro%1_000_000/1000)
+}

@@ -45,7 +45,7 @@ func (s *solver) repack(j *job, weights []int64, counts []int) (purchases []purc
 	for at := 1; at < states; at++ {
 		m.count()
 		m.single(j, at)
-		s.steps -= 1 + m.cheapest(j, weights, at)/8
+		s.steps -= 2 + m.cheapest(j, weights, at)/8
 	}
 	if m.cost[states-1] == math.MaxInt64 {
 		return nil, 0, false

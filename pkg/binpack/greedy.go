@@ -61,7 +61,7 @@ func (s *solver) reconsider(j *job, c int, of *offer, values []int64, left []int
 		most = knapsackNodesLate
 	}
 	of.parts, of.value = s.sack.solve(j, &j.cands[c], values, left, s.p.GPU, most)
-	s.steps -= s.sack.nodes
+	s.steps -= s.sack.nodes + len(j.items)
 	of.gone = len(of.parts) == 0
 	if s.p.GPU >= 0 {
 		of.stranded = j.cands[c].capacity[s.p.GPU]

@@ -140,6 +140,7 @@ func (im *improver) try(nodes []int, everyCopy bool) bool {
 		}
 	}
 	small, at := im.shrunk(counts)
+	im.steps -= 10 + len(im.job.items) + len(im.job.cands)
 	purchases, after, exact := im.repack(small, im.candWeights(small), at)
 	if !exact {
 		if everyCopy || len(nodes) == 1 {

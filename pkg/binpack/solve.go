@@ -11,8 +11,8 @@ const (
 	knapsackNodesLate = 64
 )
 
-// DefaultSteps is the effort that Policy.Steps 0 stands for: tens of milliseconds.
-const DefaultSteps = 400_000
+// DefaultSteps is the effort that Policy.Steps 0 stands for: a few tens of milliseconds.
+const DefaultSteps = 150_000
 
 // solver works on a canonical problem. It holds scratch memory; nothing in it outlives Solve.
 type solver struct {

@@ -1,0 +1,184 @@
+package binpack
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestEveryPlanPassesCheck(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := everything.draw(t)
+		if err := p.Validate(); err != nil {
+			t.Fatalf("the generator is wrong: %v", err)
+		}
+		plan := Solve(p, drawPolicy(t))
+		if err := Check(p, plan); err != nil {
+			t.Fatalf("%v\n%s", err, drawPlan(p, plan))
+		}
+	})
+}
+
+func TestSameProblemSamePlan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, pol := everything.draw(t), drawPolicy(t)
+		if diff := cmp.Diff(Solve(p, pol), Solve(p, pol)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+// The order in which the caller lists demands, offerings and bins is nobody's business.
+func TestOrderOfInputDoesNotMatter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, pol := everything.draw(t), drawPolicy(t)
+		q := permuted(t, p)
+		if diff := cmp.Diff(byName(p, Solve(p, pol)), byName(q, Solve(q, pol))); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func TestOrderOfInputDoesNotMatter_catches(t *testing.T) {
+	p, _, err := parseStory(`
+resources cpu gpu*
+shape s 4 1
+offering b s $1
+offering a s $1
+demand d x1 1 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byIndex := Plan{Nodes: []Node{{Copies: 1, Offerings: []int{0}, Contents: []Content{{0, 1}}}}, CostMicroUSDPerHour: 1e6}
+	if cmp.Diff(byName(p, Solve(p, Policy{})), byName(p, byIndex)) == "" {
+		t.Error("a tie broken by index looks like one broken by name")
+	}
+}
+
+// More steps never cost more, and serve nobody less, when nothing binds.
+func TestMoreStepsNeverCostMore(t *testing.T) {
+	plain := mix{shapes: 5, offerings: 8, demands: 7, count: 12}
+	rapid.Check(t, func(t *rapid.T) {
+		p := plain.draw(t)
+		few, many := Solve(p, Policy{Steps: 1}), Solve(p, Policy{})
+		if many.CostMicroUSDPerHour > few.CostMicroUSDPerHour {
+			t.Fatalf("%d with few steps, %d with many", few.CostMicroUSDPerHour, many.CostMicroUSDPerHour)
+		}
+	})
+}
+
+// When nothing binds, no plan is dearer than each demand alone on the offering that is cheapest per pod.
+func TestNeverDearerThanHomogeneousNodes(t *testing.T) {
+	plain := mix{shapes: 5, offerings: 8, demands: 7, count: 30, levels: false}
+	rapid.Check(t, func(t *rapid.T) {
+		p := plain.draw(t)
+		var alone int64
+		for d := range p.Demands {
+			one := p
+			one.Demands = p.Demands[d : d+1]
+			alone += homogeneous(one)
+		}
+		if cost := Solve(p, Policy{Steps: 1}).CostMicroUSDPerHour; cost > alone {
+			t.Fatalf("together %d, alone %d", cost, alone)
+		}
+	})
+}
+
+// homogeneous prices whole nodes of the one offering that is cheapest for all pods of the only demand.
+func homogeneous(p Problem) int64 {
+	d := p.Demands[0]
+	var best int64 = -1
+	for i, o := range p.Offerings {
+		fit := d.Count
+		for r, q := range d.Size {
+			if q > 0 {
+				fit = min(fit, int(p.Shapes[o.Shape].Capacity[r]/q))
+			}
+		}
+		if d.MaxPerNode > 0 {
+			fit = min(fit, d.MaxPerNode)
+		}
+		if fit == 0 || !d.Levels[0].Offerings.Has(i) {
+			continue
+		}
+		if cost := o.PriceMicroUSDPerHour * int64((d.Count+fit-1)/fit); best < 0 || cost < best {
+			best = cost
+		}
+	}
+	return max(best, 0)
+}
+
+func permuted(t *rapid.T, p Problem) Problem {
+	indices := func(n int) []int {
+		at := make([]int, n)
+		for i := range at {
+			at[i] = i
+		}
+		return rapid.Permutation(at).Draw(t, "order")
+	}
+	offerings, bins, demands := indices(len(p.Offerings)), indices(len(p.Bins)), indices(len(p.Demands))
+	q := p
+	q.Offerings, q.Bins, q.Demands = nil, nil, nil
+	for _, i := range offerings {
+		q.Offerings = append(q.Offerings, p.Offerings[i])
+	}
+	for _, i := range bins {
+		q.Bins = append(q.Bins, p.Bins[i])
+	}
+	for _, i := range demands {
+		d := p.Demands[i]
+		levels := make([]Level, len(d.Levels))
+		for l := range levels {
+			levels[l] = Level{Offerings: NewSet(len(offerings)), Bins: NewSet(len(bins))}
+			for now, was := range offerings {
+				if d.Levels[l].Offerings.Has(was) {
+					levels[l].Offerings.Add(now)
+				}
+			}
+			for now, was := range bins {
+				if d.Levels[l].Bins.Has(was) {
+					levels[l].Bins.Add(now)
+				}
+			}
+		}
+		d.Levels = levels
+		q.Demands = append(q.Demands, d)
+	}
+	return q
+}
+
+// byName writes a plan without indices, one line per thing, sorted.
+func byName(p Problem, plan Plan) []string {
+	contents := func(cs []Content) string {
+		var out []string
+		for _, c := range cs {
+			out = append(out, fmt.Sprintf("%d %s", c.Count, p.Demands[c.Demand].Name))
+		}
+		slices.Sort(out)
+		return strings.Join(out, ", ")
+	}
+	lines := []string{fmt.Sprint("cost ", plan.CostMicroUSDPerHour)}
+	for _, f := range plan.Fills {
+		lines = append(lines, fmt.Sprintf("bin %s: %s", p.Bins[f.Bin].Name, contents(f.Contents)))
+	}
+	for _, n := range plan.Nodes {
+		var names []string
+		for _, o := range n.Offerings {
+			names = append(names, p.Offerings[o].Name)
+		}
+		lines = append(lines, fmt.Sprintf("%d x %v: %s", n.Copies, names, contents(n.Contents)))
+	}
+	for _, h := range plan.Held {
+		near := "none"
+		if h.Nearest >= 0 {
+			near = p.Offerings[h.Nearest].Name
+		}
+		lines = append(lines, fmt.Sprintf("held %d %s: %s %d %d %v %s", h.Count, p.Demands[h.Demand].Name, h.Reason, h.Limit, h.Resource, h.Failed, near))
+	}
+	slices.Sort(lines)
+	return lines
+}
