@@ -26,6 +26,8 @@ type View struct {
 	// Refused are pods that a node was launched for and that their scheduler did not bind there: they are held until the time given,
 	// so that nodes are not bought for them again and again.
 	Refused map[types.UID]Refusal `json:",omitempty"`
+	// Orphans are machines of ours without a claim: they count against limits until they are gone. By ID.
+	Orphans []cloud.Instance `json:",omitempty"`
 }
 
 // Refusal is why a pod is not to get another node for now.
@@ -43,8 +45,9 @@ type Provisioner struct {
 	Architectures []string
 	// RootVolumeGiB is the size of the volume that ephemeral storage is on.
 	RootVolumeGiB int64
-	// NotReady, if not empty, says why nothing can be launched from it now.
-	NotReady string `json:",omitempty"`
+	// NotReady, if not empty, says why nothing can be launched from it now, and NotReadyReason types it.
+	NotReady       string          `json:",omitempty"`
+	NotReadyReason v1alpha1.Reason `json:",omitempty"`
 }
 
 // Offering is what can be bought, and how it has done lately.
@@ -53,6 +56,8 @@ type Offering struct {
 	// Closed, if not empty, is why it is not to be bought before Until: HeldStockout, HeldQuota or HeldOutage.
 	Closed v1alpha1.Reason `json:",omitempty"`
 	Until  time.Time       `json:",omitzero"`
+	// Stock bounds how many may be bought now: 1 while a probe after a stockout is allowed; negative: no bound.
+	Stock int
 	// RiskMilli raises the price by so many thousandths for what its interruptions cost.
 	RiskMilli int64 `json:",omitempty"`
 }
@@ -66,14 +71,14 @@ type Claim struct {
 
 // Node is a Kubernetes node with what is free on it, whoever launched it.
 type Node struct {
-	Name          string
-	Claim         string // name of its NodeClaim; empty: not ours
-	Labels        map[string]string
-	Taints        []corev1.Taint
-	Free          demand.Resources // allocatable minus the requests of the pods bound to it
-	Open          bool             // Ready, schedulable, and not gated, fenced or leaving
-	GPUPods       int              // pods bound to it that ask for a GPU and have not ended
-	DoNotDisrupt  bool             // a pod on it, or the node itself, asks not to be disturbed
+	Name         string
+	Claim        string // name of its NodeClaim; empty: not ours
+	Labels       map[string]string
+	Taints       []corev1.Taint
+	Free         demand.Resources // allocatable minus the requests of the pods bound to it
+	Open         bool             // Ready, schedulable, and not gated, fenced or leaving
+	GPUPods      int              // pods bound to it that ask for a GPU and have not ended
+	DoNotDisrupt bool             // a pod on it, or the node itself, asks not to be disturbed
 	// QuietSince is when the free amounts last changed or the node became open. A place that a waiting pod's scheduler has left
 	// unused for some time is not a place for that pod.
 	QuietSince time.Time

@@ -1,0 +1,166 @@
+// Package grow is the loop that launches nodes for waiting pods: wait for arrivals to settle, look, decide (plan.Grow), act.
+//
+// It decides nothing itself but when to look. It may import pkg/provisioner/{inventory,plan,act,telemetry,demand}.
+package grow
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
+)
+
+// Windows are how long arrivals are collected before a decision.
+type Windows struct {
+	Idle time.Duration // decide once nothing has arrived for so long
+	Most time.Duration // decide at the latest so long after the first arrival
+	Tick time.Duration // look again even if nothing arrived
+}
+
+// DefaultWindows: kube-scheduler judges the pods of one burst within milliseconds of each other, so 100 ms of silence end it.
+var DefaultWindows = Windows{Idle: 100 * time.Millisecond, Most: time.Second, Tick: 10 * time.Second}
+
+// View answers the present picture.
+type View interface {
+	View(ctx context.Context) (plan.View, error)
+}
+
+// Creator creates claims.
+type Creator interface {
+	Create(ctx context.Context, claims []v1alpha1.NodeClaim) error
+}
+
+// Observer is told what was decided.
+type Observer interface {
+	// Planned is told of each decision, how long it took, and the pods that it placed for the first time.
+	Planned(v plan.View, d plan.Decision, took time.Duration)
+	// HeldPod is told of each held pod of a decision.
+	HeldPod(pod demand.Pod, h plan.Held)
+}
+
+// Loop is the grow loop, a manager.Runnable of the leader. There is only ever one, so limits need no lock.
+type Loop struct {
+	windows Windows
+	view    View
+	creator Creator
+	observe Observer
+	log     logr.Logger
+	policy  plan.Policy
+
+	wake chan struct{}
+	mu   sync.Mutex
+	held map[string]int32 // by Provisioner
+}
+
+// New answers a loop with the default policy.
+func New(windows Windows, view View, creator Creator, observe Observer, log logr.Logger) *Loop {
+	return &Loop{windows: windows, view: view, creator: creator, observe: observe, log: log,
+		wake: make(chan struct{}, 1), held: map[string]int32{}}
+}
+
+// Wake says that something changed that may ask for a decision. It never blocks.
+func (l *Loop) Wake() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Held answers how many pods are held that a Provisioner came nearest to serve.
+func (l *Loop) Held(provisioner string) int32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held[provisioner]
+}
+
+// NeedLeaderElection is true: two loops could each stay within a limit and together exceed it.
+func (l *Loop) NeedLeaderElection() bool { return true }
+
+// Start runs until ctx ends.
+func (l *Loop) Start(ctx context.Context) error {
+	for l.settle(ctx) {
+		if err := l.Once(ctx); err != nil && !errors.Is(err, inventory.ErrNotLoaded) && ctx.Err() == nil {
+			l.log.Error(err, "Growing; the next look tries again")
+		}
+	}
+	return nil
+}
+
+// settle waits for an arrival, or the tick, and then until arrivals pause. It answers false when ctx has ended.
+func (l *Loop) settle(ctx context.Context) bool {
+	tick := time.NewTimer(l.windows.Tick)
+	defer tick.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-tick.C:
+		return true
+	case <-l.wake:
+	}
+	most := time.NewTimer(l.windows.Most)
+	defer most.Stop()
+	idle := time.NewTimer(l.windows.Idle)
+	defer idle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-most.C:
+			return true
+		case <-idle.C:
+			return true
+		case <-l.wake:
+			idle.Reset(l.windows.Idle)
+		}
+	}
+}
+
+// Once looks, decides and acts.
+func (l *Loop) Once(ctx context.Context) error {
+	v, err := l.view.View(ctx)
+	if err != nil {
+		return err
+	}
+	if len(v.Demands) == 0 {
+		l.remember(plan.Decision{})
+		return nil
+	}
+	start := time.Now()
+	d, err := plan.Grow(v, l.policy)
+	if err != nil {
+		return err
+	}
+	took := time.Since(start)
+	if len(d.Create) > 0 {
+		l.log.Info("Creating claims", "claims", len(d.Create), "demands", len(v.Demands), "placed", len(d.Placed), "held", len(d.Held),
+			"dollarsPerHour", float64(d.CostMicroUSDPerHour)/1e6, "seconds", took.Seconds())
+	}
+	err = l.creator.Create(ctx, d.Create)
+	l.observe.Planned(v, d, took)
+	for _, h := range d.Held {
+		for _, pod := range h.Pods {
+			l.observe.HeldPod(pod, h)
+		}
+	}
+	l.remember(d)
+	return err
+}
+
+func (l *Loop) remember(d plan.Decision) {
+	held := map[string]int32{}
+	for _, h := range d.Held {
+		held[h.Provisioner] += int32(len(h.Pods))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.held)
+	maps.Copy(l.held, held)
+}

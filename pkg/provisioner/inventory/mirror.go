@@ -1,0 +1,246 @@
+package inventory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
+)
+
+// ErrNotLoaded: nothing is known yet of what can be bought.
+var ErrNotLoaded = errors.New("instance types and prices are not loaded yet")
+
+// NodeClassFacts is what the planner needs of a resolved EC2NodeClass.
+type NodeClassFacts struct {
+	Zones         []string // sorted
+	Architectures []string // sorted
+	RootVolumeGiB int64
+}
+
+// NodeClasses answers what an EC2NodeClass resolved to; an error says for people why it is not ready.
+type NodeClasses interface {
+	PlanningFacts(name string) (NodeClassFacts, error)
+}
+
+// OfferingState is what an offering has done lately, as pkg/cloud/health keeps it.
+type OfferingState struct {
+	Closed    v1alpha1.Reason
+	Until     time.Time
+	Stock     int
+	RiskMilli int64
+}
+
+// Health answers the state of an offering at a time.
+type Health interface {
+	OfferingState(key cloud.OfferingKey, now time.Time) OfferingState
+}
+
+// Config is what a Mirror reads from.
+type Config struct {
+	Reader      client.Reader // the manager's cache
+	Catalogue   *Catalogue
+	NodeClasses NodeClasses
+	Health      Health
+	// Orphans answers machines of ours without a claim.
+	Orphans func() []cloud.Instance
+	Region  string
+	Now     func() time.Time
+}
+
+// Validate tells which field is missing.
+func (c Config) Validate() error {
+	switch {
+	case c.Reader == nil, c.Catalogue == nil, c.NodeClasses == nil, c.Health == nil, c.Orphans == nil, c.Now == nil:
+		return errors.New("inventory.Config: Reader, Catalogue, NodeClasses, Health, Orphans and Now are all required")
+	case c.Region == "":
+		return errors.New("inventory.Config: Region is required")
+	}
+	return nil
+}
+
+// Mirror answers Views. It is safe for concurrent use.
+type Mirror struct {
+	Config
+
+	mu       sync.Mutex
+	expected map[string]v1alpha1.NodeClaim // created, not seen in the cache yet, by name
+	memory   map[string]nodeMemory         // by node name
+	refused  map[types.UID]plan.Refusal
+}
+
+// nodeMemory is what is remembered of a node between two Views.
+type nodeMemory struct {
+	signature string // of its free amounts and whether it is open
+	quiet     time.Time
+	idle      time.Time
+}
+
+// New answers a Mirror.
+func New(c Config) (*Mirror, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return &Mirror{
+		Config: c, expected: map[string]v1alpha1.NodeClaim{}, memory: map[string]nodeMemory{}, refused: map[types.UID]plan.Refusal{},
+	}, nil
+}
+
+// Expect counts a claim that was just created until the cache shows it.
+func (m *Mirror) Expect(claim v1alpha1.NodeClaim) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expected[claim.Name] = claim
+}
+
+// Seen forgets the expectation of a claim: the cache has shown it, or its end.
+func (m *Mirror) Seen(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.expected, name)
+}
+
+// lists is everything that one View is made of, read from the cache. Claims are read first and pods last: a pod that is bound between the
+// two reads is missing from the demands, which costs a cycle; the other order would show neither the claim nor the binding and buy twice.
+type lists struct {
+	claims       v1alpha1.NodeClaimList
+	provisioners v1alpha1.ProvisionerList
+	daemonSets   appsv1.DaemonSetList
+	nodes        corev1.NodeList
+	pods         corev1.PodList
+}
+
+func (m *Mirror) read(ctx context.Context) (*lists, error) {
+	var l lists
+	for what, list := range orderedLists(&l) {
+		if err := m.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			return nil, fmt.Errorf("listing %s: %w", what, err)
+		}
+	}
+	return &l, nil
+}
+
+func orderedLists(l *lists) func(yield func(string, client.ObjectList) bool) {
+	return func(yield func(string, client.ObjectList) bool) {
+		_ = yield("NodeClaims", &l.claims) && yield("Provisioners", &l.provisioners) && yield("DaemonSets", &l.daemonSets) &&
+			yield("Nodes", &l.nodes) && yield("Pods", &l.pods)
+	}
+}
+
+// View answers the picture at this moment. ErrNotLoaded: the catalogue has not been loaded yet.
+func (m *Mirror) View(ctx context.Context) (plan.View, error) {
+	snapshot := m.Catalogue.Snapshot()
+	if len(snapshot.Offerings) == 0 {
+		return plan.View{}, ErrNotLoaded
+	}
+	l, err := m.read(ctx)
+	if err != nil {
+		return plan.View{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.Now()
+	v := plan.View{Now: now, Region: m.Region, Types: snapshot.Types, Orphans: m.Orphans()}
+	for _, o := range snapshot.Offerings {
+		s := m.Health.OfferingState(o.OfferingKey, now)
+		v.Offerings = append(v.Offerings, plan.Offering{Offering: o, Closed: s.Closed, Until: s.Until, Stock: s.Stock, RiskMilli: s.RiskMilli})
+	}
+	v.Provisioners = m.provisioners(l.provisioners.Items)
+	v.Claims = m.claims(l.claims.Items)
+	pods := byNode(l.pods.Items)
+	v.Nodes = m.nodes(l.nodes.Items, pods, v.Claims, now)
+	v.Daemons = daemons(l.daemonSets.Items)
+	v.Demands = demands(l.pods.Items, pods, v.Claims, v.Nodes)
+	m.noteRefusals(&v)
+	v.Refused = m.refusalsOf(v.Demands)
+	return v, nil
+}
+
+func (m *Mirror) provisioners(items []v1alpha1.Provisioner) []plan.Provisioner {
+	list := make([]plan.Provisioner, 0, len(items))
+	for _, item := range items {
+		p := plan.Provisioner{Object: item}
+		facts, err := m.NodeClasses.PlanningFacts(item.Spec.NodeClassRef.Name)
+		switch {
+		case item.DeletionTimestamp != nil:
+			p.NotReady, p.NotReadyReason = "it is being deleted", v1alpha1.ReasonTerminating
+		case err != nil:
+			p.NotReady, p.NotReadyReason = err.Error(), v1alpha1.ReasonNodeClassNotReady
+		default:
+			p.Zones, p.Architectures, p.RootVolumeGiB = facts.Zones, facts.Architectures, facts.RootVolumeGiB
+		}
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b plan.Provisioner) int { return cmp.Compare(a.Object.Name, b.Object.Name) })
+	return list
+}
+
+// claims merges what the cache shows with what was created a moment ago.
+func (m *Mirror) claims(items []v1alpha1.NodeClaim) []plan.Claim {
+	list := make([]plan.Claim, 0, len(items)+len(m.expected))
+	for _, item := range items {
+		delete(m.expected, item.Name)
+		leaving := item.DeletionTimestamp != nil || item.Status.Retire != nil
+		list = append(list, plan.Claim{Object: item, Leaving: leaving})
+	}
+	for _, item := range m.expected {
+		list = append(list, plan.Claim{Object: item})
+	}
+	slices.SortFunc(list, func(a, b plan.Claim) int { return cmp.Compare(a.Object.Name, b.Object.Name) })
+	return list
+}
+
+// byNode groups the pods that hold a place on a node.
+func byNode(pods []corev1.Pod) map[string][]*corev1.Pod {
+	m := map[string][]*corev1.Pod{}
+	for i := range pods {
+		if p := &pods[i]; p.Spec.NodeName != "" && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
+			m[p.Spec.NodeName] = append(m[p.Spec.NodeName], p)
+		}
+	}
+	return m
+}
+
+func daemons(items []appsv1.DaemonSet) []demand.Daemon {
+	sets := make([]*appsv1.DaemonSet, len(items))
+	for i := range items {
+		sets[i] = &items[i]
+	}
+	return demand.Daemons(sets)
+}
+
+// demands are the pods that wait, and those whose node the cloud is about to take: their successors will need a place, and its launch
+// must not wait until they have been evicted.
+func demands(pods []corev1.Pod, placed map[string][]*corev1.Pod, claims []plan.Claim, nodes []plan.Node) []demand.Demand {
+	waiting := make([]*corev1.Pod, 0, 64)
+	for i := range pods {
+		if pods[i].Spec.NodeName == "" {
+			waiting = append(waiting, &pods[i])
+		}
+	}
+	noticed := map[string]bool{}
+	for _, c := range claims {
+		if r := c.Object.Status.Retire; r != nil && r.Reason == v1alpha1.RetireNotice {
+			noticed[c.Object.Name] = true
+		}
+	}
+	var moving []*corev1.Pod
+	for _, n := range nodes {
+		if n.Claim != "" && noticed[n.Claim] {
+			moving = append(moving, placed[n.Name]...)
+		}
+	}
+	return demand.Merge(demand.Group(waiting), demand.OfMoving(moving))
+}

@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// maxClaimPrefix keeps a claim's name, and the labels that carry it, within 63 characters: prefix, dash, 10 hex digits.
+const maxClaimPrefix = 52
+
+// claim makes the NodeClaim of one planned node. Its name follows from what it is for, so that a create whose reply was lost
+// is recognised when it is repeated.
+func (g *growth) claim(choices []int, pods []demand.Pod) v1alpha1.NodeClaim {
+	first := &g.offers[choices[0]]
+	spec := &first.pool.provisioner.Object.Spec
+	c := v1alpha1.NodeClaim{Spec: v1alpha1.NodeClaimSpec{
+		Provisioner:   first.pool.provisioner.Object.Name,
+		NodeClassRef:  spec.NodeClassRef,
+		Market:        string(first.source.Market),
+		GPUs:          int32(first.kind.GPU.Count),
+		Labels:        merged(spec.Template.Labels, first.pool.custom),
+		Annotations:   spec.Template.Annotations,
+		Taints:        spec.Template.Taints,
+		StartupTaints: spec.Template.StartupTaints,
+		Kubelet:       spec.Template.Kubelet,
+	}}
+	debit := corev1.ResourceList{}
+	for _, i := range choices {
+		o := &g.offers[i]
+		c.Spec.Choices = append(c.Spec.Choices, v1alpha1.InstanceChoice{
+			InstanceType: o.kind.Name, Zone: o.source.Zone, PricePerHour: cloud.FormatDollars(o.source.PriceMicroUSDPerHour),
+		})
+		debit = MaxUsage(debit, Usage(*o.kind, o.source.PriceMicroUSDPerHour))
+	}
+	c.Spec.Debit = debit
+	for _, p := range pods {
+		c.Spec.Pods = append(c.Spec.Pods, v1alpha1.PodRef{Namespace: p.Namespace, Name: p.Name, UID: p.UID})
+	}
+	c.Spec.Why = g.why(first, len(choices), pods)
+	c.ObjectMeta = metav1.ObjectMeta{
+		Name:       g.claimName(&c.Spec),
+		Labels:     map[string]string{v1alpha1.LabelProvisioner: c.Spec.Provisioner, v1alpha1.LabelNodeClass: c.Spec.NodeClassRef.Name},
+		Finalizers: []string{v1alpha1.FinalizerInstance},
+		OwnerReferences: []metav1.OwnerReference{{
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: "Provisioner",
+			Name: c.Spec.Provisioner, UID: first.pool.provisioner.Object.UID,
+		}},
+	}
+	return c
+}
+
+// claimName is the Provisioner's name and a hash of the decision: its instant, the choices and the pods.
+func (g *growth) claimName(spec *v1alpha1.NodeClaimSpec) string {
+	h := sha256.New()
+	fmt.Fprintln(h, g.view.Now.UnixNano(), len(g.decision.Create), spec.Provisioner, spec.Market)
+	for _, c := range spec.Choices {
+		fmt.Fprintln(h, c.InstanceType, c.Zone)
+	}
+	for _, p := range spec.Pods {
+		fmt.Fprintln(h, p.UID)
+	}
+	prefix := strings.TrimRight(spec.Provisioner[:min(len(spec.Provisioner), maxClaimPrefix)], "-.")
+	return prefix + "-" + hex.EncodeToString(h.Sum(nil))[:10]
+}
+
+// why says in one sentence what the node is bought for.
+func (g *growth) why(first *offer, choices int, pods []demand.Pod) string {
+	moving := ""
+	if len(pods) > 0 && pods[0].Moving {
+		moving = ", in place of a node that EC2 takes"
+	}
+	return fmt.Sprintf("%s in %s (%s) at $%s/h is the cheapest of %d choices for %d pods%s", first.kind.Name, first.source.Zone,
+		first.source.Market, cloud.FormatDollars(first.source.PriceMicroUSDPerHour), choices, len(pods), moving)
+}
+
+func merged(a, b map[string]string) map[string]string {
+	if len(a)+len(b) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(a)+len(b))
+	maps.Copy(m, a)
+	maps.Copy(m, b)
+	return m
+}

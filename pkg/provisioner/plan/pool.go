@@ -1,0 +1,243 @@
+package plan
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// maxVariants bounds the label combinations that one Provisioner's requirements on custom keys are spelled out into.
+const maxVariants = 64
+
+// pool is a Provisioner with one choice of values for the custom labels that its requirements leave open.
+type pool struct {
+	provisioner *Provisioner
+	tier        int               // 0 is the highest weight
+	custom      map[string]string // values chosen for custom keys
+	labels      map[string]string // what every node of the pool carries
+	taints      []corev1.Taint
+}
+
+// pools spells out the usable Provisioners, highest weight first, ties by name. referenced answers the values that pending demands ask
+// for under a custom key.
+func pools(v *View, referenced map[string][]string) []pool {
+	usable := make([]*Provisioner, 0, len(v.Provisioners))
+	for i := range v.Provisioners {
+		if v.Provisioners[i].NotReady == "" {
+			usable = append(usable, &v.Provisioners[i])
+		}
+	}
+	slices.SortFunc(usable, func(a, b *Provisioner) int {
+		return cmp.Or(-cmp.Compare(a.Object.Spec.Weight, b.Object.Spec.Weight), cmp.Compare(a.Object.Name, b.Object.Name))
+	})
+	var list []pool
+	tier := -1
+	for i, p := range usable {
+		if i == 0 || usable[i-1].Object.Spec.Weight != p.Object.Spec.Weight {
+			tier++
+		}
+		for _, custom := range variants(p.Object.Spec, referenced) {
+			labels := OwnerLabels(p.Object.Name, p.Object.Spec.NodeClassRef.Name)
+			maps.Copy(labels, p.Object.Spec.Template.Labels)
+			maps.Copy(labels, custom)
+			list = append(list, pool{provisioner: p, tier: tier, custom: custom, labels: labels, taints: p.Object.Spec.Template.Taints})
+		}
+	}
+	return list
+}
+
+// variants spells out the custom keys of a Provisioner's requirements: every combination of the values that they allow, so that each node
+// carries one. A key that allows anything (Exists, NotIn) takes the values that pending pods ask for, or stays off the node.
+func variants(spec v1alpha1.ProvisionerSpec, referenced map[string][]string) []map[string]string {
+	allowed := map[string][]corev1.NodeSelectorRequirement{}
+	for _, r := range spec.Requirements {
+		if _, fixed := spec.Template.Labels[r.Key]; !fixed && !WellKnown(r.Key) {
+			allowed[r.Key] = append(allowed[r.Key], r)
+		}
+	}
+	list := []map[string]string{{}}
+	for _, key := range slices.Sorted(maps.Keys(allowed)) {
+		values := customValues(allowed[key], referenced[key])
+		if len(values) == 0 {
+			continue
+		}
+		var next []map[string]string
+		for _, m := range list {
+			for _, value := range values {
+				if len(next) < maxVariants {
+					c := maps.Clone(m)
+					c[key] = value
+					next = append(next, c)
+				}
+			}
+		}
+		list = next
+	}
+	return list
+}
+
+// customValues answers the values that all requirements on one custom key allow, sorted.
+func customValues(requirements []corev1.NodeSelectorRequirement, referenced []string) []string {
+	candidates := slices.Clone(referenced)
+	for _, r := range requirements {
+		if r.Operator == corev1.NodeSelectorOpIn {
+			candidates = append(candidates, r.Values...)
+		}
+	}
+	slices.Sort(candidates)
+	candidates = slices.Compact(candidates)
+	return slices.DeleteFunc(candidates, func(value string) bool {
+		labels := map[string]string{requirements[0].Key: value}
+		return slices.ContainsFunc(requirements, func(r corev1.NodeSelectorRequirement) bool { return !satisfies(labels, r) })
+	})
+}
+
+// satisfies tells whether labels satisfy a requirement, as node affinity does: an absent key satisfies NotIn and DoesNotExist, and no
+// other operator.
+func satisfies(labels map[string]string, r corev1.NodeSelectorRequirement) bool {
+	value, has := labels[r.Key]
+	switch r.Operator {
+	case corev1.NodeSelectorOpIn:
+		return has && slices.Contains(r.Values, value)
+	case corev1.NodeSelectorOpNotIn:
+		return !has || !slices.Contains(r.Values, value)
+	case corev1.NodeSelectorOpExists:
+		return has
+	case corev1.NodeSelectorOpDoesNotExist:
+		return !has
+	case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
+		if !has || len(r.Values) != 1 {
+			return false
+		}
+		have, err1 := strconv.ParseInt(value, 10, 64)
+		bound, err2 := strconv.ParseInt(r.Values[0], 10, 64)
+		if err1 != nil || err2 != nil {
+			return false
+		}
+		return r.Operator == corev1.NodeSelectorOpGt && have > bound || r.Operator == corev1.NodeSelectorOpLt && have < bound
+	default:
+		return false
+	}
+}
+
+// WellKnown tells whether a label key follows from the instance type, the place or the owner of a node, so that a requirement on it
+// selects among them. Any other key is custom: a requirement on it puts the label on the node.
+func WellKnown(key string) bool {
+	switch key {
+	case corev1.LabelInstanceTypeStable, corev1.LabelArchStable, corev1.LabelOSStable, corev1.LabelTopologyZone,
+		corev1.LabelTopologyRegion, corev1.LabelInstanceType, corev1.LabelFailureDomainBetaZone, corev1.LabelFailureDomainBetaRegion,
+		v1alpha1.LabelCapacityType, v1alpha1.KarpenterCapacityType, v1alpha1.LabelZoneID, v1alpha1.LabelAccelerator,
+		v1alpha1.LabelGPUProduct, v1alpha1.LabelGPUCount, v1alpha1.LabelGPUMemory,
+		v1alpha1.LabelProvisioner, v1alpha1.LabelNodeClass, v1alpha1.KarpenterProvisionerName, v1alpha1.KarpenterNodePool:
+		return true
+	}
+	return strings.HasPrefix(key, v1alpha1.Group+"/instance-") || strings.HasPrefix(key, v1alpha1.KarpenterInstancePrefix)
+}
+
+// offer is one thing that a pool can buy, with the labels that its node would carry.
+type offer struct {
+	pool   *pool
+	kind   *cloud.InstanceType
+	source *Offering
+	labels map[string]string
+}
+
+// offers lists what the pools can buy: every offering of a type with GPUs that satisfies the pool's requirements, in a zone that the
+// EC2NodeClass has a subnet in and for an architecture that it has an image for.
+func offers(v *View, list []pool) []offer {
+	types := map[string]*cloud.InstanceType{}
+	base := map[string]map[string]string{}
+	for i := range v.Types {
+		if t := &v.Types[i]; t.GPU.Count > 0 {
+			types[t.Name], base[t.Name] = t, TypeLabels(*t)
+		}
+	}
+	var all []offer
+	for i := range list {
+		p := &list[i]
+		requirements := defaulted(p.provisioner.Object.Spec.Requirements)
+		for j := range v.Offerings {
+			o := &v.Offerings[j]
+			t := types[o.InstanceType]
+			if t == nil || !slices.Contains(p.provisioner.Zones, o.Zone) || !slices.Contains(p.provisioner.Architectures, t.Architecture) {
+				continue
+			}
+			labels := make(map[string]string, 64)
+			maps.Copy(labels, base[t.Name])
+			maps.Copy(labels, PlaceLabels(o.OfferingKey, v.Region, o.ZoneID))
+			maps.Copy(labels, p.labels)
+			if serves(p, labels, requirements) {
+				all = append(all, offer{pool: p, kind: t, source: o, labels: labels})
+			}
+		}
+	}
+	return all
+}
+
+// serves tells whether a node with these labels is one that the pool's requirements describe.
+func serves(p *pool, labels map[string]string, requirements []corev1.NodeSelectorRequirement) bool {
+	for _, r := range requirements {
+		if _, spelled := p.custom[r.Key]; spelled {
+			continue
+		}
+		open := !WellKnown(r.Key) && r.Operator == corev1.NodeSelectorOpExists
+		if !open && !satisfies(labels, r) {
+			return false
+		}
+	}
+	return true
+}
+
+// defaulted adds what a Provisioner means when it is silent: on-demand capacity and amd64 machines, as Karpenter does. Nobody should
+// get a spot node, or an image for another architecture, without having asked for it.
+func defaulted(requirements []corev1.NodeSelectorRequirement) []corev1.NodeSelectorRequirement {
+	has := func(keys ...string) bool {
+		return slices.ContainsFunc(requirements, func(r corev1.NodeSelectorRequirement) bool { return slices.Contains(keys, r.Key) })
+	}
+	list := slices.Clone(requirements)
+	if !has(v1alpha1.LabelCapacityType, v1alpha1.KarpenterCapacityType) {
+		list = append(list, corev1.NodeSelectorRequirement{Key: v1alpha1.LabelCapacityType, Operator: corev1.NodeSelectorOpIn,
+			Values: []string{string(cloud.OnDemand)}})
+	}
+	if !has(corev1.LabelArchStable) {
+		list = append(list, corev1.NodeSelectorRequirement{Key: corev1.LabelArchStable, Operator: corev1.NodeSelectorOpIn,
+			Values: []string{"amd64"}})
+	}
+	return list
+}
+
+// capacity is what a node of an offer leaves to pods: allocatable minus the DaemonSets that would run on it.
+func (o *offer) capacity(daemons []daemon) demand.Resources {
+	spec := &o.pool.provisioner.Object.Spec
+	free := Allocatable(*o.kind, spec.Template.Kubelet, o.pool.provisioner.RootVolumeGiB)
+	for _, d := range daemons {
+		if d.match.Matches(o.labels, o.pool.taints) {
+			free = free.Sub(d.requests)
+		}
+	}
+	return free
+}
+
+// daemon is a DaemonSet with its compiled node selection.
+type daemon struct {
+	requests demand.Resources
+	match    *demand.Matcher
+}
+
+func typesByName(types []cloud.InstanceType) map[string]cloud.InstanceType {
+	m := make(map[string]cloud.InstanceType, len(types))
+	for _, t := range types {
+		m[t.Name] = t
+	}
+	return m
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
