@@ -1,0 +1,72 @@
+# Slipway. `make` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+BIN := bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Tests wait for servers, not for the CPU: more of them at once than cores would only make each late.
+PARALLEL ?= 2
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Use
+
+.PHONY: demo
+demo: build controlplane ## The real controller, API server and scheduler, and a fake AWS: watch it work, then see the numbers (DEMO_KEEP=1 leaves it running)
+	@$(BIN)/demo --bin $(BIN) $(if $(DEMO_KEEP),--keep)
+
+.PHONY: build
+build: ## Build slipway, fakeaws and the demo into bin/
+	@mkdir -p $(BIN)
+	@for program in ./cmd/slipway ./cmd/fakeaws ./test/demo; do echo "building $$program"; \
+	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $$program; done
+
+.PHONY: controlplane
+controlplane: ## Build etcd, kube-apiserver, kube-scheduler and kube-controller-manager into one program (8 minutes, once)
+	@$(GO) run ./test/cluster/build
+
+##@ Check
+
+.PHONY: test
+test: controlplane build ## Every test, with the race detector: unit, property, and integration on a real control plane
+	$(GO) test -race -shuffle=on -p $(PARALLEL) -timeout 20m ./...
+
+.PHONY: unit
+unit: ## The tests that need no control plane, quickly
+	$(GO) test $$($(GO) list ./pkg/... ./cmd/... .)
+
+.PHONY: fuzz
+fuzz: ## Each fuzz target for FUZZTIME (10s)
+	@for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+	  for f in $$(grep -rhoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | awk '{print $$2}'); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),10s) $$pkg; done; done
+
+.PHONY: bench
+bench: ## Benchmarks of the solver and the planner
+	$(GO) test -run '^$$' -bench . -benchmem ./pkg/binpack/... ./pkg/provisioner/...
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	cd test/controlplane && $(GO) vet ./...
+
+.PHONY: generate
+generate: ## Write what is generated: deep copies, CRDs, RBAC, the catalogue's embedded facts stay as they are
+	$(GO) generate ./pkg/apis/... ./pkg/provisioner/...
+
+.PHONY: verify
+verify: generate ## Fail if anything generated or go.mod differs from what is checked in
+	$(GO) mod tidy
+	cd test/controlplane && $(GO) mod tidy
+	@git diff --exit-code -- . || { echo "generated files are stale: run make generate, go mod tidy, and commit"; exit 1; }
+
+.PHONY: clean
+clean: ## Remove bin/
+	rm -rf $(BIN)
