@@ -1,0 +1,161 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+
+	"github.com/slipway-sh/slipway/pkg/cloud"
+)
+
+var _ cloud.Fleet = (*Fleet)(nil)
+
+type fleetAPI interface {
+	CreateFleet(context.Context, *ec2.CreateFleetInput, ...func(*ec2.Options)) (*ec2.CreateFleetOutput, error)
+	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
+	TerminateInstances(context.Context, *ec2.TerminateInstancesInput, ...func(*ec2.Options)) (*ec2.TerminateInstancesOutput, error)
+}
+
+// Fleet implements cloud.Fleet. Its methods may be called from many goroutines; none waits for another, except launches
+// that need the same new launch template.
+type Fleet struct {
+	ec2       fleetAPI
+	name      string // of the cluster
+	cluster   *clusterFacts
+	templates *launchTemplates
+}
+
+func newFleet(api interface {
+	fleetAPI
+	launchTemplateAPI
+}, facts *clusterFacts, cfg Config) *Fleet {
+	return &Fleet{
+		ec2: api, name: cfg.ClusterName, cluster: facts,
+		templates: &launchTemplates{api: api, cluster: cfg.ClusterName, now: cfg.Now},
+	}
+}
+
+// SweepLaunchTemplates deletes this cluster's launch templates that are older than minAge and unused for as long by
+// this process, and answers how many. It may run at any time, beside launches: one that needs a template that was
+// deleted makes it again.
+func (f *Fleet) SweepLaunchTemplates(ctx context.Context, minAge time.Duration) (deleted int, err error) {
+	deleted, err = f.templates.sweep(ctx, minAge)
+	if err != nil {
+		return deleted, fmt.Errorf("sweeping launch templates: %w", err)
+	}
+	return deleted, nil
+}
+
+// Terminate implements cloud.Fleet. EC2 knows a terminated machine for about an hour; that is ErrGone too. A machine
+// launched some seconds ago may be ErrGone although it runs: EC2 is eventually consistent.
+func (f *Fleet) Terminate(ctx context.Context, instanceID string) error {
+	out, err := f.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{instanceID}})
+	if err != nil {
+		return fmt.Errorf("terminating %s: %w", instanceID, callError("ec2:TerminateInstances", err))
+	}
+	for _, change := range out.TerminatingInstances {
+		if change.PreviousState != nil && change.PreviousState.Name == ec2types.InstanceStateNameTerminated {
+			return fmt.Errorf("terminating %s: %w", instanceID, cloud.ErrGone)
+		}
+	}
+	return nil
+}
+
+// Instance implements cloud.Fleet. A machine of another cluster is ErrGone: it is none of ours.
+func (f *Fleet) Instance(ctx context.Context, instanceID string) (cloud.Instance, error) {
+	found, err := f.describe(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{instanceID}})
+	if err != nil {
+		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, err)
+	}
+	if len(found) == 0 {
+		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, cloud.ErrGone)
+	}
+	return found[0], nil
+}
+
+// Instances implements cloud.Fleet.
+func (f *Fleet) Instances(ctx context.Context) ([]cloud.Instance, error) {
+	found, err := f.describe(ctx, &ec2.DescribeInstancesInput{Filters: f.ours(), MaxResults: awssdk.Int32(1000)})
+	if err != nil {
+		return nil, fmt.Errorf("listing instances: %w", err)
+	}
+	return found, nil
+}
+
+// byToken looks for the machine of a token that EC2 says was used for a different request.
+func (f *Fleet) byToken(ctx context.Context, token string, reused error) (cloud.LaunchResult, error) {
+	filters := append(f.ours(), ec2types.Filter{Name: awssdk.String("tag:" + TagClaimUID), Values: []string{token}})
+	found, err := f.describe(ctx, &ec2.DescribeInstancesInput{Filters: filters})
+	if err != nil {
+		return cloud.LaunchResult{}, errors.Join(reused, err)
+	}
+	if len(found) == 0 {
+		return cloud.LaunchResult{}, reused
+	}
+	return cloud.LaunchResult{Instance: found[0]}, nil
+}
+
+func (f *Fleet) ours() []ec2types.Filter {
+	return []ec2types.Filter{
+		{Name: awssdk.String("tag:" + clusterTag(f.name)), Values: []string{tagOwned}},
+		{Name: awssdk.String("tag-key"), Values: []string{TagClaimUID}},
+		{Name: awssdk.String("instance-state-name"), Values: []string{
+			string(cloud.InstancePending), string(cloud.InstanceRunning), string(cloud.InstanceShuttingDown),
+			string(cloud.InstanceStopping), string(cloud.InstanceStopped),
+		}},
+	}
+}
+
+// describe answers machines of this cluster that are not terminated, sorted by ID.
+func (f *Fleet) describe(ctx context.Context, in *ec2.DescribeInstancesInput) ([]cloud.Instance, error) {
+	var found []cloud.Instance
+	pages := ec2.NewDescribeInstancesPaginator(f.ec2, in)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, callError("ec2:DescribeInstances", err)
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				if m, ours := f.machine(i); ours {
+					found = append(found, m)
+				}
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b cloud.Instance) int { return strings.Compare(a.ID, b.ID) })
+	return found, nil
+}
+
+// machine reads EC2's description; it refuses what is terminated and what is not this cluster's and Slipway's.
+func (f *Fleet) machine(i ec2types.Instance) (cloud.Instance, bool) {
+	tags := tagMap(i.Tags)
+	if tags[clusterTag(f.name)] != tagOwned || tags[TagClaimUID] == "" ||
+		i.State != nil && i.State.Name == ec2types.InstanceStateNameTerminated {
+		return cloud.Instance{}, false
+	}
+	m := cloud.Instance{
+		ID:          awssdk.ToString(i.InstanceId),
+		OfferingKey: cloud.OfferingKey{InstanceType: string(i.InstanceType), Market: cloud.OnDemand},
+		Token:       tags[TagClaimUID], Claim: tags[TagClaim], Provisioner: tags[TagProvisioner],
+		LaunchedAt: awssdk.ToTime(i.LaunchTime), ImageID: awssdk.ToString(i.ImageId),
+	}
+	if i.InstanceLifecycle == ec2types.InstanceLifecycleTypeSpot {
+		m.Market = cloud.Spot
+	}
+	if i.Placement != nil {
+		m.Zone = awssdk.ToString(i.Placement.AvailabilityZone)
+	}
+	if i.State != nil {
+		m.State = cloud.InstanceState(i.State.Name)
+	}
+	m.ProviderID = providerID(m.Zone, m.ID)
+	return m, true
+}

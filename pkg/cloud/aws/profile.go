@@ -1,0 +1,96 @@
+package aws
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/slipway-sh/slipway/pkg/cloud"
+)
+
+type profileAPI interface {
+	GetInstanceProfile(context.Context, *iam.GetInstanceProfileInput, ...func(*iam.Options)) (*iam.GetInstanceProfileOutput, error)
+	CreateInstanceProfile(context.Context, *iam.CreateInstanceProfileInput, ...func(*iam.Options)) (*iam.CreateInstanceProfileOutput, error)
+	AddRoleToInstanceProfile(context.Context, *iam.AddRoleToInstanceProfileInput, ...func(*iam.Options)) (*iam.AddRoleToInstanceProfileOutput, error)
+}
+
+// profiles finds or makes the instance profile of a node class.
+type profiles struct {
+	api      profileAPI
+	cluster  string
+	region   string
+	isolated bool
+}
+
+// resolve answers the name of the profile. One that the user names is taken at its word: the launch would tell.
+func (p *profiles) resolve(ctx context.Context, spec cloud.TemplateSpec) (string, error) {
+	switch {
+	case spec.InstanceProfile != "" && spec.Role != "":
+		return "", &cloud.MisconfiguredError{Field: fieldRole, Message: "both role and instanceProfile are set; remove one"}
+	case spec.InstanceProfile != "":
+		return spec.InstanceProfile, nil
+	case spec.Role == "":
+		return "", &cloud.MisconfiguredError{Field: fieldRole, Message: "neither role nor instanceProfile is set; set one, a node cannot join without"}
+	case p.isolated:
+		return "", &cloud.MisconfiguredError{Field: fieldRole, Message: "IAM cannot be reached from an isolated VPC, so no instance profile can be made for a role; set instanceProfile instead"}
+	}
+	// The role may be given as its ARN; IAM's calls want the name.
+	return p.ensure(ctx, spec.Name, spec.Role[strings.LastIndex(spec.Role, "/")+1:])
+}
+
+// profileName is the same for the same cluster, region, node class and role. IAM is global, so the region is part of it;
+// a profile holds one role only, so the role is too, and a changed role means a new profile.
+func profileName(cluster, region, nodeClass, role string) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{cluster, region, nodeClass, role}, "\x00")))
+	return fmt.Sprintf("slipway-%s-%s", cluster, hex.EncodeToString(sum[:8]))
+}
+
+// ensure makes what is missing of the profile. Each step may have been done by an earlier run or by another replica.
+func (p *profiles) ensure(ctx context.Context, nodeClass, role string) (string, error) {
+	name := profileName(p.cluster, p.region, nodeClass, role)
+	out, err := p.api.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: awssdk.String(name)})
+	switch missing := (*iamtypes.NoSuchEntityException)(nil); {
+	case errors.As(err, &missing):
+		if err := p.create(ctx, name, nodeClass); err != nil {
+			return "", err
+		}
+	case err != nil:
+		return "", callError("iam:GetInstanceProfile", err)
+	case out.InstanceProfile != nil && len(out.InstanceProfile.Roles) > 0:
+		return name, nil
+	}
+	_, err = p.api.AddRoleToInstanceProfile(ctx, &iam.AddRoleToInstanceProfileInput{
+		InstanceProfileName: awssdk.String(name), RoleName: awssdk.String(role),
+	})
+	var missing *iamtypes.NoSuchEntityException
+	var full *iamtypes.LimitExceededException
+	switch {
+	case errors.As(err, &full): // somebody was faster; the name says that it is the same role
+		return name, nil
+	case errors.As(err, &missing):
+		return "", &cloud.MisconfiguredError{Field: fieldRole, Message: fmt.Sprintf(
+			"IAM knows no role %q; create it, or correct the name", role)}
+	case err != nil:
+		return "", callError("iam:AddRoleToInstanceProfile", err)
+	}
+	return name, nil
+}
+
+func (p *profiles) create(ctx context.Context, name, nodeClass string) error {
+	var tags []iamtypes.Tag
+	for _, t := range [][2]string{{clusterTag(p.cluster), tagOwned}, {TagEKSCluster, p.cluster}, {TagNodeClass, nodeClass}} {
+		tags = append(tags, iamtypes.Tag{Key: awssdk.String(t[0]), Value: awssdk.String(t[1])})
+	}
+	_, err := p.api.CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: awssdk.String(name), Tags: tags})
+	if exists := (*iamtypes.EntityAlreadyExistsException)(nil); err != nil && !errors.As(err, &exists) {
+		return callError("iam:CreateInstanceProfile", err)
+	}
+	return nil
+}
