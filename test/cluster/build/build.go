@@ -49,13 +49,17 @@ func build(ctx context.Context, j job) error {
 	return compile(ctx, j, want)
 }
 
+// why is told to whoever waits.
+const why = `control plane: building Kubernetes %s's control plane from source, %d packages at a time.
+  The first time on a machine this takes about 10 minutes on 2 cores: nothing serves it as binaries without a
+  container registry, and the tests want the real scheduler.
+  To use your own instead, stop this and set SLIPWAY_CONTROLPLANE or KUBEBUILDER_ASSETS.
+`
+
 // compile downloads, compiles and links, and puts the program in its place.
 func compile(ctx context.Context, j job, digest string) error {
 	begin := time.Now()
-	fmt.Fprintf(j.log, "control plane: building Kubernetes %s's control plane from source (%d at a time): about 8 minutes "+
-		"on 2 cores, once;\n  nothing serves it as binaries without a container registry, and the tests want the real "+
-		"scheduler.\n  To use your own instead, stop this and set SLIPWAY_CONTROLPLANE or KUBEBUILDER_ASSETS.\n",
-		j.version, j.parallel)
+	fmt.Fprintf(j.log, why, j.version, j.parallel)
 	show := startProgress(j.log)
 	defer show.stop()
 

@@ -13,7 +13,7 @@ import (
 )
 
 // digest sums what the program is built from. Times of files are not asked: a checkout sets them all anew, and would
-// cost whoever has no build cache eight minutes for nothing.
+// cost whoever has no build cache ten minutes for nothing.
 func digest(source string) (string, error) {
 	files, err := filepath.Glob(filepath.Join(source, "*.go"))
 	if err != nil {

@@ -79,7 +79,7 @@ func Find(needed ...Component) (Programs, error) {
 	}
 	file := Built(root)
 	if !isExecutable(file) {
-		return Programs{}, fmt.Errorf("%w: %s is not there: run `make controlplane` (once, about 8 minutes on 2 cores), "+
+		return Programs{}, fmt.Errorf("%w: %s is not there: run `make controlplane` (once, about 10 minutes on 2 cores), "+
 			"or set %s or %s", ErrNotFound, file, FileVariable, DirectoryVariable)
 	}
 	return Programs{Source: file, file: file}, nil
