@@ -1,0 +1,77 @@
+package demand
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// encoding writes a Demand's content such that two contents are equal exactly if their bytes are: every string and list is preceded
+// by its length, and maps go in the order of their keys.
+type encoding []byte
+
+// keyLength is in hex digits: 64 bits, so that of a million demands two share a key with a chance of 1 to 37 million.
+const keyLength = 16
+
+func (e encoding) key() string {
+	sum := sha256.Sum256(e)
+	return hex.EncodeToString(sum[:])[:keyLength]
+}
+
+func (e encoding) demand(d *Demand) encoding {
+	e = e.text("slipway/1") // so that keys change visibly if the encoding does
+	names := d.Requests.Names()
+	e = e.number(int64(len(names)))
+	for _, name := range names {
+		e = e.text(string(name)).number(d.Requests[name])
+	}
+	return e.selection(&d.Select).number(int64(d.Priority)).text(d.Unsupported)
+}
+
+func (e encoding) selection(s *Selection) encoding {
+	keys := slices.AppendSeq(make([]string, 0, len(s.NodeSelector)), maps.Keys(s.NodeSelector))
+	slices.Sort(keys)
+	e = e.number(int64(len(keys)))
+	for _, k := range keys {
+		e = e.text(k).text(s.NodeSelector[k])
+	}
+	if s.Required == nil {
+		e = e.number(-1) // no term at all matches everything, an empty list nothing
+	} else {
+		e = e.number(int64(len(s.Required.NodeSelectorTerms)))
+		for i := range s.Required.NodeSelectorTerms {
+			e = e.term(&s.Required.NodeSelectorTerms[i])
+		}
+	}
+	e = e.number(int64(len(s.Preferred)))
+	for i := range s.Preferred {
+		e = e.number(int64(s.Preferred[i].Weight)).term(&s.Preferred[i].Preference)
+	}
+	e = e.number(int64(len(s.Tolerations)))
+	for i := range s.Tolerations {
+		t := &s.Tolerations[i]
+		e = e.text(t.Key).text(string(t.Operator)).text(t.Value).text(string(t.Effect))
+	}
+	return e
+}
+
+func (e encoding) term(t *corev1.NodeSelectorTerm) encoding {
+	for _, list := range [][]corev1.NodeSelectorRequirement{t.MatchExpressions, t.MatchFields} {
+		e = e.number(int64(len(list)))
+		for i := range list {
+			e = e.text(list[i].Key).text(string(list[i].Operator)).number(int64(len(list[i].Values)))
+			for _, v := range list[i].Values {
+				e = e.text(v)
+			}
+		}
+	}
+	return e
+}
+
+func (e encoding) number(n int64) encoding { return binary.AppendVarint(e, n) }
+
+func (e encoding) text(s string) encoding { return append(e.number(int64(len(s))), s...) }

@@ -1,0 +1,115 @@
+package demand
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+)
+
+// Verdict says whether a pod is Slipway's business, and if not, why.
+type Verdict string
+
+// The verdicts, in the order in which they are looked for: what will never change comes first.
+const (
+	// Ours: it waits for a GPU, and its scheduler found no node for it.
+	Ours Verdict = "Ours"
+
+	Finished    Verdict = "Finished"    // it has succeeded or failed
+	Terminating Verdict = "Terminating" // it is being deleted
+	Static      Verdict = "Static"      // the kubelet runs it from a file; no scheduler sees it
+	DaemonOwned Verdict = "DaemonSet"   // its DaemonSet wants it on one given node
+	NoGPU       Verdict = "NoGPU"       // it asks for no GPU: a CPU-only pod never opens a GPU node
+	Bound       Verdict = "Bound"       // it has a node
+	Gated       Verdict = "Gated"       // a scheduling gate holds it back
+	Nominated   Verdict = "Nominated"   // it has preempted others and waits for their place (status.nominatedNodeName)
+	NotJudged   Verdict = "NotJudged"   // its scheduler has not found it unschedulable (yet)
+)
+
+// Classify answers whether the pod is ours. It does not look at what the pod demands beyond a GPU: see Demand.Unsupported.
+func Classify(pod *corev1.Pod) Verdict {
+	if v := lasting(pod); v != Ours {
+		return v
+	}
+	switch {
+	case pod.Spec.NodeName != "":
+		return Bound
+	case len(pod.Spec.SchedulingGates) > 0:
+		return Gated
+	case pod.Status.NominatedNodeName != "":
+		return Nominated
+	}
+	switch c := scheduled(pod); {
+	case c == nil || c.Status != corev1.ConditionFalse:
+		return NotJudged
+	case c.Reason == corev1.PodReasonSchedulingGated:
+		return Gated
+	case c.Reason != corev1.PodReasonUnschedulable:
+		return NotJudged
+	}
+	return Ours
+}
+
+// lasting answers the verdicts that hold wherever the pod is; Ours if there is none.
+func lasting(pod *corev1.Pod) Verdict {
+	switch {
+	case pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed:
+		return Finished
+	case pod.DeletionTimestamp != nil:
+		return Terminating
+	}
+	if _, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirror {
+		return Static
+	}
+	switch owner := metav1.GetControllerOfNoCopy(pod); {
+	case owner != nil && owner.Kind == "Node":
+		return Static
+	case owner != nil && owner.Kind == "DaemonSet":
+		return DaemonOwned
+	case !AsksForGPU(pod):
+		return NoGPU
+	}
+	return Ours
+}
+
+// AsksForGPU tells whether the pod asks for a GPU in any form: whole, a MIG slice, shared, or by a resource claim (whose device class
+// a pod does not show, so that each claim counts).
+func AsksForGPU(pod *corev1.Pod) bool {
+	return len(pod.Spec.ResourceClaims) > 0 ||
+		slices.ContainsFunc(pod.Spec.Containers, containerAsksForGPU) ||
+		slices.ContainsFunc(pod.Spec.InitContainers, containerAsksForGPU)
+}
+
+func containerAsksForGPU(c corev1.Container) bool {
+	return hasGPU(c.Resources.Requests) || hasGPU(c.Resources.Limits)
+}
+
+func hasGPU(list corev1.ResourceList) bool {
+	for name, q := range list {
+		if (wholeGPU(name) || partialGPU(name)) && q.Sign() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func wholeGPU(name corev1.ResourceName) bool {
+	return name == v1alpha1.ResourceGPU || name == v1alpha1.ResourceAMDGPU
+}
+
+func partialGPU(name corev1.ResourceName) bool {
+	return name == v1alpha1.ResourceSharedGPU || strings.HasPrefix(string(name), v1alpha1.ResourceMIGPrefix)
+}
+
+// scheduled answers the pod's PodScheduled condition, nil if it has none.
+func scheduled(pod *corev1.Pod) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled {
+			return c
+		}
+	}
+	return nil
+}
