@@ -1,0 +1,70 @@
+package claim
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/telemetry"
+)
+
+// Fleet is what the claim asks of the cloud; the rules are those of cloud.Fleet, which satisfies it.
+type Fleet interface {
+	Launch(ctx context.Context, req cloud.LaunchRequest) (cloud.LaunchResult, error)
+	Terminate(ctx context.Context, instanceID string) error
+	Instance(ctx context.Context, instanceID string) (cloud.Instance, error)
+	Instances(ctx context.Context) ([]cloud.Instance, error)
+}
+
+// Templates answers what an EC2NodeClass resolved to last. It does not block. An error means that the class is not ready, and says why.
+type Templates interface {
+	Template(nodeClass string) (cloud.Template, error)
+}
+
+// Catalog answers what is known of a type or an offering from memory; false: not known, or not known yet.
+type Catalog interface {
+	Type(name string) (cloud.InstanceType, bool)
+	Offering(key cloud.OfferingKey) (cloud.Offering, bool)
+}
+
+// Health is told what launches have met, so that planning avoids what does not work at the moment. It does not block.
+type Health interface {
+	Launched(key cloud.OfferingKey, now time.Time)
+	Stockout(keys []cloud.OfferingKey, now time.Time)
+	Quota(err *cloud.QuotaError, now time.Time)
+	// Outage: the cloud does not answer, or denies the call.
+	Outage(err error, now time.Time)
+}
+
+// Progress is told how long each phase of a claim took. telemetry.Metrics is one.
+type Progress interface {
+	ClaimLaunched(took time.Duration)
+	ClaimJoined(took time.Duration)
+	ClaimReady(took time.Duration)
+	ClaimDrained(took time.Duration)
+	ClaimTerminated(reason v1alpha1.RetireReason, took time.Duration)
+}
+
+// Setbacks is told what went wrong. telemetry.Metrics is one.
+type Setbacks interface {
+	ClaimLaunchFailed(reason v1alpha1.Reason)
+	ClaimNeverJoined(reason v1alpha1.Reason)
+	ClaimNeverReady(reason v1alpha1.Reason)
+	Evicted(outcome telemetry.EvictionOutcome)
+	// FencedAfter: so long after the decision to obey a notice its node was fenced.
+	FencedAfter(took time.Duration)
+}
+
+// Meter counts what happens to claims. It does not block.
+type Meter interface {
+	Progress
+	Setbacks
+}
+
+// Events is where users learn what happened; the recorder of a manager (GetEventRecorder) is one.
+type Events interface {
+	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)
+}

@@ -1,0 +1,141 @@
+package claim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
+)
+
+// reasonGPUsMissing: a node that was ready shows fewer GPUs than it did.
+const reasonGPUsMissing v1alpha1.Reason = "GPUsMissing"
+
+// taintUninitialized is on a node until its cloud controller has seen it; kube-scheduler puts nothing on it before.
+const taintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
+
+// obstacle is what stands between a node and its pods.
+type obstacle struct {
+	reason  v1alpha1.Reason
+	message string
+}
+
+// ready opens the node once it shows exactly the GPUs that its shape promises.
+func (s *scope) ready(ctx context.Context) (bool, error) {
+	node, err := s.findNode(ctx)
+	if err != nil || node == nil {
+		return false, err
+	}
+	if s.isTrue(v1alpha1.ConditionReady) && !isGated(node) {
+		s.watchGPUs(node)
+		return true, nil
+	}
+	// join has seen to it that this view of the node is not older than its gate. So a node that is neither gated nor cordoned was
+	// opened by an earlier pass that did not get to say so.
+	opened := !isGated(node) && !node.Spec.Unschedulable
+	if o := s.obstacle(node); o != nil && !opened {
+		return false, s.awaitReady(ctx, node, *o)
+	}
+	if isGated(node) {
+		if err := s.patchNode(ctx, node, open); err != nil {
+			return false, err
+		}
+	}
+	message := fmt.Sprintf("node %s shows %s and is open", node.Name, s.shown(node))
+	if node.Spec.Unschedulable {
+		message = fmt.Sprintf("node %s shows %s; it was cordoned by somebody else, and stays so", node.Name, s.shown(node))
+	}
+	s.sayOf(node, corev1.EventTypeNormal, v1alpha1.ConditionReady, "%s", message)
+	if s.reach(v1alpha1.ConditionReady, v1alpha1.ReasonOK, message) {
+		s.r.cfg.Meter.ClaimReady(s.now.Sub(s.since(v1alpha1.ConditionJoined)))
+	}
+	return true, nil
+}
+
+func open(node *corev1.Node) {
+	delete(node.Annotations, v1alpha1.AnnotationGated)
+	node.Spec.Unschedulable = false
+}
+
+// obstacle answers what is waited for next; nil: nothing.
+func (s *scope) obstacle(node *corev1.Node) *obstacle {
+	if c := nodeCondition(node, corev1.NodeReady); c.Status != corev1.ConditionTrue {
+		return &obstacle{v1alpha1.ReasonNodeNotReady, fmt.Sprintf("node %s is not Ready: %s", node.Name, c.Message)}
+	}
+	for _, taint := range node.Spec.Taints {
+		startup := slices.ContainsFunc(s.claim.Spec.StartupTaints, func(t corev1.Taint) bool { return sameTaint(t, taint) })
+		if startup || taint.Key == taintUninitialized {
+			return &obstacle{v1alpha1.ReasonWaitingForTaint, fmt.Sprintf("taint %s:%s is still on node %s", taint.Key, taint.Effect, node.Name)}
+		}
+	}
+	if s.gpusOn(node) != int64(s.claim.Spec.GPUs) {
+		return &obstacle{v1alpha1.ReasonWaitingForGPUs, fmt.Sprintf("node %s shows %s", node.Name, s.shown(node))}
+	}
+	return nil
+}
+
+// gpuResource is the resource under which the claim's GPUs appear.
+func (s *scope) gpuResource() corev1.ResourceName {
+	if t, known := s.r.cfg.Catalog.Type(s.claim.Status.InstanceType); known {
+		if name := plan.GPUResource(t); name != "" {
+			return name
+		}
+	}
+	return v1alpha1.ResourceGPU
+}
+
+func (s *scope) gpusOn(node *corev1.Node) int64 {
+	q := node.Status.Allocatable[s.gpuResource()]
+	return q.Value()
+}
+
+func (s *scope) shown(node *corev1.Node) string {
+	return fmt.Sprintf("%d of %d %s", s.gpusOn(node), s.claim.Spec.GPUs, s.gpuResource())
+}
+
+// awaitReady waits for the obstacle to go, until the deadline; then it names the cause.
+func (s *scope) awaitReady(ctx context.Context, node *corev1.Node, o obstacle) error {
+	// The clock starts when the node joined, and anew when it was deleted and registered again.
+	start := s.now
+	if c := s.condition(v1alpha1.ConditionReady); c != nil && c.Status == metav1.ConditionFalse {
+		start = c.LastTransitionTime.Time
+	}
+	left := start.Add(s.r.cfg.Deadlines.Ready).Sub(s.now)
+	if left > 0 {
+		s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, o.reason, o.message)
+		s.again(min(left, lookInterval))
+		return nil
+	}
+	message := fmt.Sprintf("not ready within %s: %s", s.r.cfg.Deadlines.Ready, o.message)
+	if o.reason == v1alpha1.ReasonWaitingForGPUs {
+		cause, err := s.diagnoseGPUs(ctx, node)
+		if err != nil {
+			return err
+		}
+		message += "; " + cause
+	}
+	s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, o.reason, message)
+	s.r.cfg.Meter.ClaimNeverReady(o.reason)
+	s.retire(v1alpha1.RetireNeverReady, message)
+	return nil
+}
+
+// watchGPUs says when a ready node loses GPUs, and when it has them again. It does not end the node: pods may be at work on the others.
+func (s *scope) watchGPUs(node *corev1.Node) {
+	missing := s.gpusOn(node) < int64(s.claim.Spec.GPUs)
+	said := s.condition(v1alpha1.ConditionReady).Reason == string(reasonGPUsMissing)
+	switch {
+	case missing:
+		message := fmt.Sprintf("node %s was ready and now shows %s", node.Name, s.shown(node))
+		if !said || s.condition(v1alpha1.ConditionReady).Message != message {
+			s.say(corev1.EventTypeWarning, string(reasonGPUsMissing), "%s", message)
+		}
+		s.set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonGPUsMissing, message)
+	case said:
+		s.set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonOK, fmt.Sprintf("node %s shows %s again", node.Name, s.shown(node)))
+	}
+}
