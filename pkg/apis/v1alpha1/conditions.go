@@ -11,7 +11,8 @@ const (
 
 // Condition types of a Provisioner and an EC2NodeClass, besides Ready.
 const (
-	ConditionCarriedOver  = "CarriedOver"  // Provisioner: every field of its v1alpha5 original was carried
+	ConditionCarriedOver  = "CarriedOver"  // v1alpha5 Provisioner: every field of it was carried into a native one
+	ConditionActive       = "Active"       // v1alpha5 Provisioner: what users of v1alpha5 call Ready
 	ConditionCatalogFresh = "CatalogFresh" // EC2NodeClass: prices and types come from live sources
 )
 
@@ -51,6 +52,8 @@ const (
 	ReasonNodeClassNotReady Reason = "NodeClassNotReady"
 	ReasonNoMatchingTypes   Reason = "NoMatchingInstanceTypes"
 	ReasonNotCarried        Reason = "FieldsNotCarried"
+	ReasonNameTaken         Reason = "NameTaken"   // there is a native Provisioner of that name that somebody else made
+	ReasonNotReported       Reason = "NotReported" // whoever knows has not said anything yet
 	ReasonDegraded          Reason = "SourceUnavailable"
 	ReasonDraining          Reason = "Draining"
 	ReasonBlocked           Reason = "EvictionBlocked"

@@ -54,6 +54,9 @@ const (
 // FinalizerInstance keeps a NodeClaim until its machine is gone.
 const FinalizerInstance = Group + "/instance"
 
+// FinalizerInUse keeps an EC2NodeClass until no NodeClaim refers to it.
+const FinalizerInUse = Group + "/in-use"
+
 // Label keys of other projects that users' pods select on; nodes carry them with the same values.
 const (
 	KarpenterCapacityType    = "karpenter.sh/capacity-type"

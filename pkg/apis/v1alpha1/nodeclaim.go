@@ -11,11 +11,26 @@ import (
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:scope=Cluster,categories=slipway
+// +kubebuilder:resource:scope=Cluster,categories=slipway,shortName=nc
+// +kubebuilder:printcolumn:name="Provisioner",type=string,JSONPath=`.spec.provisioner`
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.status.instanceType`
+// +kubebuilder:printcolumn:name="Zone",type=string,JSONPath=`.status.zone`
+// +kubebuilder:printcolumn:name="Market",type=string,JSONPath=`.spec.market`
+// +kubebuilder:printcolumn:name="GPUs",type=integer,JSONPath=`.spec.gpus`
+// +kubebuilder:printcolumn:name="$/h",type=string,JSONPath=`.status.pricePerHour`
+// +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.nodeName`
+// +kubebuilder:printcolumn:name="Launched",type=string,JSONPath=`.status.conditions[?(@.type=="Launched")].status`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Retire reason",type=string,JSONPath=`.status.retire.reason`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Instance",type=string,priority=1,JSONPath=`.status.instanceID`
+// +kubebuilder:printcolumn:name="Why",type=string,priority=1,JSONPath=`.spec.why`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name labels the node, so it has at most 63 characters: choose a shorter name"
 type NodeClaim struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec is immutable: delete the NodeClaim, and Slipway creates another for pods that still wait"
 	Spec   NodeClaimSpec   `json:"spec"`
 	Status NodeClaimStatus `json:"status,omitempty"`
 }
@@ -31,52 +46,74 @@ type NodeClaimList struct {
 
 // NodeClaimSpec is immutable.
 type NodeClaimSpec struct {
+	// provisioner that the claim is charged to.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
 	Provisioner  string       `json:"provisioner"`
 	NodeClassRef NodeClassRef `json:"nodeClassRef"`
-	// market in which the machine is bought: spot, on-demand.
+	// market in which the machine is bought.
+	// +kubebuilder:validation:Enum=spot;on-demand;reserved
 	Market string `json:"market"`
 	// gpus is the number of physical GPUs that every choice has and that the node must show to be ready.
+	// +kubebuilder:validation:XValidation:rule="self >= 0",message="gpus must not be negative: count physical GPUs"
 	GPUs int32 `json:"gpus"`
 	// choices are the acceptable instance types and zones, best first; all have the same number of GPUs.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=60
 	// +listType=atomic
 	Choices []InstanceChoice `json:"choices"`
 	// labels, taints and startupTaints that the node gets besides those of its instance type and zone.
+	// +kubebuilder:validation:MaxProperties=200
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
+	// +kubebuilder:validation:MaxProperties=200
 	// +optional
 	Annotations map[string]string `json:"annotations,omitempty"`
+	// +kubebuilder:validation:MaxItems=100
 	// +optional
 	// +listType=atomic
 	Taints []corev1.Taint `json:"taints,omitempty"`
+	// +kubebuilder:validation:MaxItems=100
 	// +optional
 	// +listType=atomic
 	StartupTaints []corev1.Taint `json:"startupTaints,omitempty"`
 	// +optional
 	Kubelet *Kubelet `json:"kubelet,omitempty"`
 	// debit is what the claim takes of each limit until its machine is known: the most that any of its choices takes.
+	// +kubebuilder:validation:MaxProperties=64
 	Debit corev1.ResourceList `json:"debit"`
 	// pods that the node was bought for.
+	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	// +listType=atomic
 	Pods []PodRef `json:"pods,omitempty"`
 	// why this shape, in one sentence for people.
+	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Why string `json:"why,omitempty"`
 }
 
 // InstanceChoice is an instance type in a zone, and its price.
 type InstanceChoice struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
 	InstanceType string `json:"instanceType"`
-	Zone         string `json:"zone"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Zone string `json:"zone"`
 	// pricePerHour in dollars, as a decimal number.
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]+([.][0-9]+)?$')",message="pricePerHour must be a decimal number that is not negative, such as 0.526: correct it"
 	PricePerHour string `json:"pricePerHour"`
 }
 
 // PodRef names a pod that a node was bought for.
 type PodRef struct {
-	Namespace string    `json:"namespace"`
-	Name      string    `json:"name"`
-	UID       types.UID `json:"uid"`
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace"`
+	// +kubebuilder:validation:MaxLength=253
+	Name string    `json:"name"`
+	UID  types.UID `json:"uid"`
 }
 
 // NodeClaimStatus is what is.
