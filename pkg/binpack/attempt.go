@@ -10,22 +10,33 @@ type attempt struct {
 	byPriority bool // one priority class after the other, gangs of it first, instead of all together
 	bySize     bool // within a class, larger GPU counts first
 	scarce     bool // prefer what takes little of the limits to what costs little
+	byWorth    bool // put onto bins what is dear to place elsewhere, instead of large pods first
 }
 
 // cheapestAttempt packs all demands together, because that is cheapest. Only if somebody then goes without who has a place in an empty
 // world, limits or stock bind, and the pods that are served matter before the money: then it goes through the priorities in order.
 func (s *solver) cheapestAttempt(start *state) *state {
-	together := s.run(start.clone(), attempt{})
-	if together != nil && !s.starved(together) {
-		return together
+	best := s.bestOf(start, nil, []attempt{{}})
+	if best != nil && !s.starved(best) {
+		return best
 	}
-	best := together
-	for _, a := range []attempt{{byPriority: true}, {byPriority: true, scarce: true}, {byPriority: true, bySize: true}, {byPriority: true, bySize: true, scarce: true}} {
-		if a.scarce && len(s.p.Limits) == 0 {
-			continue
-		}
-		if next := s.run(start.clone(), a); best == nil || s.compare(next, best) > 0 {
-			best = next
+	ordered := []attempt{{byPriority: true}, {byPriority: true, bySize: true}}
+	if len(s.p.Limits) > 0 {
+		ordered = append(ordered, attempt{byPriority: true, scarce: true}, attempt{byPriority: true, bySize: true, scarce: true})
+	}
+	return s.bestOf(start, best, ordered)
+}
+
+// bestOf runs the attempts, each with both ways to fill bins, and answers the best of them and best.
+func (s *solver) bestOf(start, best *state, attempts []attempt) *state {
+	for _, a := range attempts {
+		for _, a.byWorth = range []bool{false, true} {
+			if a.byWorth && len(s.p.Bins) == 0 {
+				continue
+			}
+			if next := s.run(start.clone(), a); next != nil && (best == nil || s.compare(next, best) > 0) {
+				best = next
+			}
 		}
 	}
 	return best
@@ -35,10 +46,10 @@ func (s *solver) cheapestAttempt(start *state) *state {
 func (s *solver) run(st *state, a attempt) *state {
 	for _, group := range s.groups(a) {
 		if a.byPriority && s.p.Demands[group[0]].Gang != 0 {
-			s.packGang(st, group, a.scarce)
+			s.packGang(st, group, a)
 			continue
 		}
-		s.pack(st, group, a.scarce)
+		s.pack(st, group, a)
 	}
 	if !a.byPriority {
 		for d := range s.p.Demands {
@@ -52,14 +63,15 @@ func (s *solver) run(st *state, a attempt) *state {
 }
 
 // packGang places a gang as a whole, or not at all.
-func (s *solver) packGang(st *state, gang []int, scarce bool) bool {
-	for _, way := range []bool{scarce, !scarce} {
+func (s *solver) packGang(st *state, gang []int, a attempt) bool {
+	for range 2 {
 		next := st.clone()
-		s.pack(next, gang, way)
+		s.pack(next, gang, a)
 		if !slices.ContainsFunc(gang, func(d int) bool { return next.left[d] > 0 }) {
 			*st = *next
 			return true
 		}
+		a.scarce = !a.scarce
 	}
 	return false
 }
@@ -72,10 +84,10 @@ func (s *solver) leftovers(st *state) {
 		switch {
 		case len(group) == 0:
 		case s.p.Demands[group[0]].Gang != 0:
-			s.packGang(st, group, false)
+			s.packGang(st, group, attempt{})
 		default:
 			single = append(single, group...)
-			s.pack(st, group, false)
+			s.pack(st, group, attempt{})
 		}
 	}
 	s.fillBins(st, single)

@@ -102,3 +102,27 @@ func BenchmarkSolve(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSolveBound is the hard day: 1,000 bins with something free, half of the GPUs within the limit, three priorities.
+func BenchmarkSolveBound(b *testing.B) {
+	p := openb(b, 10000, 3)
+	p.Limits = []Limit{{Name: "gpus", Remaining: 6000}, {Name: "micro-dollars", Remaining: 4_000_000_000}}
+	for o := range p.Offerings {
+		gpu := p.Shapes[p.Offerings[o].Shape].Capacity[p.GPU] / 1000
+		p.Offerings[o].Charges = []Charge{{Limit: 0, Amount: gpu}, {Limit: 1, Amount: p.Offerings[o].PriceMicroUSDPerHour}}
+	}
+	for i := range 1000 {
+		p.Bins = append(p.Bins, Bin{Name: fmt.Sprintf("bin-%04d", i), Free: Vector{int64(4000 + i*8), int64(8000 + i*30), int64(i % 5 * 1000), 50}})
+	}
+	for d := range p.Demands {
+		p.Demands[d].Priority = int32(d % 3)
+		p.Demands[d].Levels[0].Bins = NewSet(len(p.Bins))
+		for i := d % 7; i < len(p.Bins); i += 3 {
+			p.Demands[d].Levels[0].Bins.Add(i)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		Solve(p, Policy{MaxChoices: 8, ToleranceMilli: 100})
+	}
+}

@@ -28,15 +28,15 @@ type subsets struct {
 	digits []int
 }
 
-// repack answers the cheapest purchases for exactly these pods when limits and stock are ignored, and their weight; ok is false if the
-// multisets are too many or some pod has no candidate. O(pairs of multisets + multisets x candidates): at most mostStates^2/2.
-func (s *solver) repack(j *job, weights []int64, counts []int) (purchases []purchase, weight int64, ok bool) {
+// repack answers the lightest purchases for exactly these pods when limits and stock are ignored, given what each candidate, lightest
+// first, weighs; ok is false if the multisets are too many or some pod has no candidate. O(pairs of multisets + multisets x candidates): at most mostStates^2/2.
+func (s *solver) repack(j *job, weights []int64, counts []int) (purchases []purchase, ok bool) {
 	m := &subsets{counts: counts, stride: make([]int, len(counts))}
 	states := 1
 	for i, n := range counts {
 		m.stride[i] = states
 		if states *= n + 1; states > mostStates {
-			return nil, 0, false
+			return nil, false
 		}
 	}
 	m.cost, m.node, m.split, m.sum = make([]int64, states), make([]int, states), make([]int, states), make([]Vector, states)
@@ -48,12 +48,12 @@ func (s *solver) repack(j *job, weights []int64, counts []int) (purchases []purc
 		s.steps -= 2 + m.cheapest(j, weights, at)/8
 	}
 	if m.cost[states-1] == math.MaxInt64 {
-		return nil, 0, false
+		return nil, false
 	}
 	for at := states - 1; at > 0; at -= m.split[at] {
 		purchases = append(purchases, purchase{cand: m.node[m.split[at]], copies: 1, parts: m.parts(m.split[at])})
 	}
-	return purchases, m.cost[states-1], true
+	return purchases, true
 }
 
 // count moves digits to the next multiset.

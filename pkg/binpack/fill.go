@@ -66,6 +66,56 @@ func (s *solver) fillBins(st *state, demands []int) {
 	}
 }
 
+// fillByWorth puts onto each bin, the smallest first, those pods of the demands that would cost the most elsewhere: the bin's best contents
+// when a pod is worth its cheapest price per pod. O(bins x knapsack).
+func (s *solver) fillByWorth(st *state, demands []int) {
+	bins := make([]room, 0, len(st.free))
+	for b := range st.free {
+		r := room{at: b}
+		if s.p.GPU >= 0 {
+			r.free = st.free[b][s.p.GPU]
+		}
+		bins = append(bins, r)
+	}
+	tightest(bins)
+	for _, r := range bins {
+		j, values, left := s.binJob(st, demands, r.at)
+		if len(j.items) == 0 {
+			continue
+		}
+		most := knapsackNodes
+		if s.steps <= 0 {
+			most = knapsackNodesLate
+		}
+		parts, _ := s.sack.solve(j, &j.cands[0], values, left, s.p.GPU, most)
+		s.steps -= s.sack.nodes + len(j.items)
+		for _, p := range parts {
+			d := j.items[p.item].demand
+			st.fills[r.at] = with(st.fills[r.at], d, p.count)
+			st.free[r.at] = minus(st.free[r.at], s.p.Demands[d].Size, p.count)
+			st.left[d] -= p.count
+		}
+	}
+}
+
+// binJob answers what may go onto a bin now, as a job whose only candidate is the bin.
+func (s *solver) binJob(st *state, demands []int, b int) (j *job, values []int64, left []int) {
+	j = &job{}
+	for _, d := range demands {
+		demand := &s.p.Demands[d]
+		if r, ok := s.roomFor(d, b, st.free[b], st.fills[b], st.left[d]); ok && slices.ContainsFunc(demand.Levels, func(l Level) bool { return l.Bins.Has(b) }) {
+			j.items = append(j.items, item{demand: d, size: demand.Size, most: r.most})
+			values, left = append(values, s.worth[d]), append(left, st.left[d])
+		}
+	}
+	all := NewSet(len(j.items))
+	for i := range j.items {
+		all.Add(i)
+	}
+	j.cands = []candidate{{capacity: st.free[b], allowed: all}}
+	return j, values, left
+}
+
 // topUp puts pods of the demands, in their order, onto new nodes that have room, which costs nothing more.
 // O(demands x distinct nodes).
 func (s *solver) topUp(st *state, demands []int) {

@@ -13,7 +13,6 @@ type improver struct {
 	tier    int
 	job     *job
 	item    []int // by Demand: its item, -1 if none
-	weights []int64
 	values  []int64
 	strict  bool // somebody goes without: a change must not take more of any limit
 }
@@ -61,10 +60,6 @@ func (s *solver) newImprover(st *state, tier int) *improver {
 		many[i] = s.p.Demands[items[i].demand].Count
 	}
 	im.values = im.job.values(many, false)
-	im.weights = make([]int64, len(im.job.cands))
-	for c := range im.weights {
-		im.weights[c] = s.weigh(&im.job.cands[c])
-	}
 	return im
 }
 
@@ -141,20 +136,47 @@ func (im *improver) try(nodes []int, everyCopy bool) bool {
 	}
 	small, at := im.shrunk(counts)
 	im.steps -= 10 + len(im.job.items) + len(im.job.cands)
-	purchases, after, exact := im.repack(small, im.candWeights(small), at)
+	purchases, exact := im.repack(small, im.candWeights(small), at)
 	if !exact {
 		if everyCopy || len(nodes) == 1 {
 			return false
 		}
-		if purchases, after = im.recreate(small, at); purchases == nil {
+		if purchases = im.recreate(small, at); purchases == nil {
 			return false
 		}
 	}
-	if after >= before {
+	if im.weight(small, purchases) >= before {
 		return exact && everyCopy // repacking ignores limits and stock, so nothing that heeds them is better
 	}
-	kept := im.swap(nodes, copies, small, purchases)
-	return kept && (exact || !everyCopy)
+	if im.swap(nodes, copies, small, purchases) {
+		return exact || !everyCopy
+	}
+	return exact && im.tryFrugal(nodes, copies, small, at, before)
+}
+
+// tryFrugal repacks what takes too much of a limit when money alone decides: the least of the limits first, then money.
+func (im *improver) tryFrugal(nodes, copies []int, j *job, at []int, before int64) bool {
+	if len(im.p.Limits) == 0 {
+		return false
+	}
+	room := im.start().ledger
+	slices.SortStableFunc(j.cands, func(a, b candidate) int {
+		return cmp.Compare(im.scarcity(&im.p.Offerings[a.offering], &room), im.scarcity(&im.p.Offerings[b.offering], &room))
+	})
+	weights := make([]int64, len(j.cands))
+	for c := range weights {
+		weights[c] = im.scarcity(&im.p.Offerings[j.cands[c].offering], &room)
+	}
+	purchases, exact := im.repack(j, weights, at)
+	return exact && im.weight(j, purchases) < before && im.swap(nodes, copies, j, purchases)
+}
+
+// weight sums what repacking minimises.
+func (im *improver) weight(j *job, purchases []purchase) (w int64) {
+	for _, p := range purchases {
+		w += im.weigh(&j.cands[p.cand]) * int64(p.copies)
+	}
+	return w
 }
 
 // shrunk answers a job of only the items that are there, with the candidates that can be of use to them.
@@ -193,7 +215,7 @@ func (im *improver) candWeights(j *job) []int64 {
 }
 
 // recreate packs the pods by greedy.
-func (im *improver) recreate(j *job, counts []int) ([]purchase, int64) {
+func (im *improver) recreate(j *job, counts []int) []purchase {
 	left, led := slices.Clone(counts), ledger{room: slices.Clone(im.st.room), stock: make([]int, len(im.st.stock))}
 	for l := range led.room {
 		led.room[l] = math.MaxInt64 // swap judges the limits and the stock
@@ -203,13 +225,9 @@ func (im *improver) recreate(j *job, counts []int) ([]purchase, int64) {
 	}
 	purchases := im.greedy(j, j.values(left, true), left, &led)
 	if slices.ContainsFunc(left, func(n int) bool { return n > 0 }) {
-		return nil, 0
+		return nil
 	}
-	var weight int64
-	for _, p := range purchases {
-		weight += im.weigh(&j.cands[p.cand]) * int64(p.copies)
-	}
-	return purchases, weight
+	return purchases
 }
 
 // swap replaces copies of nodes by purchases, unless limits or stock forbid it.

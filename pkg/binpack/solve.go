@@ -19,10 +19,11 @@ type solver struct {
 	p       Problem
 	pol     Policy
 	steps   int
-	dearest int64  // price of the dearest offering
-	mostGPU int64  // GPUs of the largest shape
-	alone   []bool // by Demand: one pod of it could be placed if nothing else were
-	skip    []bool // by Demand: its gang can never be whole
+	dearest int64   // price of the dearest offering
+	mostGPU int64   // GPUs of the largest shape
+	worth   []int64 // by Demand: the cheapest price per pod, in units of 1/valueScale; more than any of these if nothing can be bought for it
+	alone   []bool  // by Demand: one pod of it could be placed if nothing else were
+	skip    []bool  // by Demand: its gang can never be whole
 	sack    knapsack
 	rooms   []room
 }
@@ -46,6 +47,7 @@ func Solve(p Problem, pol Policy) Plan {
 	}
 	start := s.start()
 	s.judgeAlone(start)
+	s.judgeWorth(start)
 	st := s.cheapestAttempt(start)
 	s.improve(st)
 	s.leftovers(st)
@@ -88,6 +90,34 @@ func (s *solver) judgeAlone(st *state) {
 	}
 }
 
+// judgeWorth finds out what a place on a bin saves each demand.
+func (s *solver) judgeWorth(st *state) {
+	s.worth = make([]int64, len(s.p.Demands))
+	if len(s.p.Bins) == 0 {
+		return
+	}
+	most := int64(1)
+	for d := range s.p.Demands {
+		demand := &s.p.Demands[d]
+		for i := range s.p.Offerings {
+			o := &s.p.Offerings[i]
+			n := copiesIn(demand.Size, s.p.Shapes[o.Shape].Capacity, min(demand.Count, perNode(demand)))
+			if n == 0 || o.Closed != Open || s.levelOf(d, i) < 0 || st.afford(o, i, 1) == 0 {
+				continue
+			}
+			if w := max(1, o.PriceMicroUSDPerHour*valueScale/int64(n)); s.worth[d] == 0 || w < s.worth[d] {
+				s.worth[d] = w
+			}
+		}
+		most = max(most, s.worth[d])
+	}
+	for d := range s.worth {
+		if s.worth[d] == 0 {
+			s.worth[d] = 8 * most
+		}
+	}
+}
+
 // placeable tells whether one more pod of the demand fits onto a bin, a new node or an offering that may still be bought.
 func (s *solver) placeable(st *state, d int) bool {
 	demand := &s.p.Demands[d]
@@ -116,7 +146,10 @@ func (s *solver) placeable(st *state, d int) bool {
 
 // pack places as many pods of the demands as bins, new nodes and what may be bought allow: bins, then room on new nodes, then for each
 // level, for each tier, purchases. After it, no pod of the demands that is left fits anywhere.
-func (s *solver) pack(st *state, demands []int, scarce bool) {
+func (s *solver) pack(st *state, demands []int, a attempt) {
+	if a.byWorth {
+		s.fillByWorth(st, demands)
+	}
 	s.fillBins(st, demands)
 	s.topUp(st, demands)
 	levels := 0
@@ -127,7 +160,7 @@ func (s *solver) pack(st *state, demands []int, scarce bool) {
 	for level := range levels {
 		for _, tier := range tiers {
 			if items := s.itemsAt(st, demands, level); len(items) > 0 {
-				s.buy(st, s.newJob(items, tier, &st.ledger, scarce))
+				s.buy(st, s.newJob(items, tier, &st.ledger, a.scarce))
 				s.topUp(st, demands)
 			}
 		}
