@@ -14,7 +14,7 @@ func (c *Cloud) Load(ctx context.Context) (cloud.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return cloud.Snapshot{}, err
 	}
-	if err := c.Admit(Call{Name: "DescribeInstanceTypes"}); err != nil {
+	if _, err := c.Admit(Call{Name: "DescribeInstanceTypes"}); err != nil {
 		return cloud.Snapshot{}, err
 	}
 	return cloud.Snapshot{Types: slices.Clone(c.config.Types), Offerings: c.Offerings()}, nil
@@ -51,7 +51,7 @@ func (c *Cloud) Resolve(ctx context.Context, spec cloud.TemplateSpec) (cloud.Tem
 		return cloud.Template{}, err
 	}
 	for _, name := range []string{"DescribeSubnets", "DescribeSecurityGroups", "DescribeImages"} {
-		if err := c.Admit(Call{Name: name}); err != nil {
+		if _, err := c.Admit(Call{Name: name}); err != nil {
 			return cloud.Template{}, err
 		}
 	}

@@ -198,10 +198,11 @@ func (c *Cloud) ranked(req FleetRequest) []FleetChoice {
 	return choices
 }
 
-// shallow is 1 where so little stock is left that EC2 would expect to interrupt soon, 0 elsewhere.
+// shallow is 1 where so little stock is left that EC2 would expect to interrupt soon, 0 elsewhere. What has none is tried
+// in its turn, so that the answer says that it has none.
 func (c *Cloud) shallow(key cloud.OfferingKey) int {
 	const deep = 3
-	if free := c.free(key); free != Unlimited && free < deep {
+	if free := c.free(key); free > 0 && free < deep {
 		return 1
 	}
 	return 0

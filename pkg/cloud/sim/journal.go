@@ -62,13 +62,17 @@ func (c *Cloud) Journal() Journal {
 }
 
 // Admit records a call that arrived and answers the error that the cloud's present mood has for it: ErrThrottled, a
-// *DeniedError, ErrOutage, or nil.
-func (c *Cloud) Admit(call Call) error {
+// *DeniedError, ErrOutage, or nil. finish fills in the call's result, and may be left uncalled.
+func (c *Cloud) Admit(call Call) (finish func(result string), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.settle()
-	_, err := c.admit(call)
-	return err
+	ordinal, err := c.admit(call)
+	return func(result string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.journal.result(ordinal, result)
+	}, err
 }
 
 func (c *Cloud) admit(call Call) (ordinal int, err error) {

@@ -180,7 +180,7 @@ func (c *Cloud) Await(ctx context.Context, limit time.Duration) error {
 
 // Receive is cloud.NoticeSource's.
 func (c *Cloud) Receive(ctx context.Context) ([]cloud.Notice, error) {
-	if err := c.Admit(Call{Name: "ReceiveMessage"}); err != nil {
+	if _, err := c.Admit(Call{Name: "ReceiveMessage"}); err != nil {
 		return nil, err
 	}
 	deadline := c.Now().Add(c.config.LongPoll)
@@ -219,7 +219,7 @@ func (c *Cloud) Done(ctx context.Context, n cloud.Notice) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.Admit(Call{Name: "DeleteMessage"}); err != nil {
+	if _, err := c.Admit(Call{Name: "DeleteMessage"}); err != nil {
 		return err
 	}
 	c.Acknowledge(n.Receipt)
@@ -232,4 +232,18 @@ func (c *Cloud) QueueLength() int {
 	defer c.mu.Unlock()
 	c.settle()
 	return len(c.queue.messages)
+}
+
+// Hide hides the message of a receipt for d from now, and says whether there is one.
+func (c *Cloud) Hide(receipt string, d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settle()
+	for _, q := range c.queue.messages {
+		if q.Receipt == receipt {
+			q.hiddenUntil = c.now.Add(d)
+			return true
+		}
+	}
+	return false
 }
