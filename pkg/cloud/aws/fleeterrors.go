@@ -158,13 +158,16 @@ func quotaErrors(errs []ec2types.CreateFleetError, req cloud.LaunchRequest, p la
 
 // QuotaBucket answers the vCPU quota that an instance type counts against, as Service Quotas names its families.
 func QuotaBucket(instanceType string) string {
-	switch category := (cloud.InstanceType{Name: instanceType}).Category(); category {
+	t := cloud.InstanceType{Name: instanceType}
+	switch category := t.Category(); category {
 	case "g", "gr", "vt":
 		return "G and VT"
-	case "p":
-		return "P"
-	case "inf", "trn", "dl", "f", "x":
+	case "p", "f", "x", "dl":
+		return strings.ToUpper(category)
+	case "inf", "trn":
 		return strings.ToUpper(category[:1]) + category[1:]
+	case "a", "c", "d", "h", "i", "m", "r", "t", "z", "im", "is":
+		return "Standard"
 	}
-	return "Standard"
+	return t.Family()
 }
