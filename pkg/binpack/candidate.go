@@ -132,3 +132,33 @@ func (j *job) values(left []int, whole bool) []int64 {
 	}
 	return v
 }
+
+// refined answers values halfway between the old ones and what the purchases really charged each item for its place, when the price of a
+// node is shared by value. An item that only fits where much is wasted gets dearer, one that fills holes cheaper.
+func (j *job) refined(values []int64, purchases []purchase) []int64 {
+	placed := make([]int64, len(values))
+	for _, p := range purchases {
+		for _, part := range p.parts {
+			placed[part.item] += int64(part.count * p.copies)
+		}
+	}
+	charged := make([]int64, len(values))
+	for _, p := range purchases {
+		var total int64
+		for _, part := range p.parts {
+			total += values[part.item] * int64(part.count)
+		}
+		for _, part := range p.parts {
+			share := ratio(values[part.item], total, j.cands[p.cand].price*valueScale)
+			charged[part.item] += ratio(int64(part.count*p.copies), placed[part.item], share)
+		}
+	}
+	out := make([]int64, len(values))
+	for i := range out {
+		out[i] = values[i]
+		if placed[i] > 0 {
+			out[i] = max(1, (values[i]+charged[i])/2)
+		}
+	}
+	return out
+}

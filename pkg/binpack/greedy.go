@@ -109,7 +109,8 @@ func copiesLeft(parts []part, left []int) int {
 }
 
 // firstFit is the simple baseline, by class: each item in its turn, largest first, goes onto what was bought for the ones before it, and
-// what is left of it gets nodes of the offering that is cheapest per pod. left and led are used up. O(items x (purchases + candidates)).
+// what is left of it gets nodes of the one offering that holds it cheapest. When nothing binds, that is no dearer than every item alone on
+// whole nodes of its cheapest offering. left and led are used up. O(items x (purchases + candidates)).
 func (s *solver) firstFit(j *job, turn []int, left []int, led *ledger) []purchase {
 	var out []purchase
 	for _, i := range turn {
@@ -120,7 +121,7 @@ func (s *solver) firstFit(j *job, turn []int, left []int, led *ledger) []purchas
 			}
 		}
 		for left[i] > 0 {
-			c, n := s.cheapestPerPod(j, i, left[i], led)
+			c, n := s.cheapestAlone(j, i, left[i], led)
 			if c < 0 {
 				break
 			}
@@ -153,16 +154,18 @@ func (s *solver) joinPurchase(out []purchase, at, i int, it *item, left []int) [
 	return out
 }
 
-// cheapestPerPod answers the candidate with the least price per pod of the item that can be bought, and how many of it a node takes.
-func (s *solver) cheapestPerPod(j *job, i, left int, led *ledger) (cand, n int) {
+// cheapestAlone answers the candidate that holds the pods of the item, alone, at the least total price of whole nodes, and how many of
+// them a node takes; -1 if none can be bought. Choosing again for what remains never makes the total dearer.
+func (s *solver) cheapestAlone(j *job, i, left int, led *ledger) (cand, n int) {
 	cand = -1
+	var least int64
 	for c := range j.cands {
 		if !j.cands[c].allowed.Has(i) || led.afford(&s.p.Offerings[j.cands[c].offering], j.cands[c].offering, 1) == 0 {
 			continue
 		}
 		fit := copiesIn(j.items[i].size, j.cands[c].capacity, min(left, j.items[i].most))
-		if cand < 0 || j.cands[c].price*int64(n) < j.cands[cand].price*int64(fit) {
-			cand, n = c, fit
+		if total := j.cands[c].price * int64((left+fit-1)/fit); cand < 0 || total < least {
+			cand, n, least = c, fit, total
 		}
 	}
 	return cand, n

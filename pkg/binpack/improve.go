@@ -9,12 +9,12 @@ import (
 // improver looks for cheaper ways to hold what a few new nodes of one tier hold.
 type improver struct {
 	*solver
-	st      *state
-	tier    int
-	job     *job
-	item    []int // by Demand: its item, -1 if none
-	values  []int64
-	strict  bool // somebody goes without: a change must not take more of any limit
+	st     *state
+	tier   int
+	job    *job
+	item   []int // by Demand: its item, -1 if none
+	values []int64
+	strict bool // somebody goes without: a change must not take more of any limit
 }
 
 // improve repacks single nodes, pairs and triples of new nodes, worst first, until nothing gets cheaper or the steps are used up: exactly

@@ -59,19 +59,21 @@ demand d x1 1 1`)
 	}
 }
 
-// More steps never cost more, and serve nobody less, when nothing binds.
-func TestMoreStepsNeverCostMore(t *testing.T) {
-	plain := mix{shapes: 5, offerings: 8, demands: 7, count: 12}
+// Improving never costs more and never serves anybody less, whatever binds.
+func TestImprovingNeverHurts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := plain.draw(t)
-		few, many := Solve(p, Policy{Steps: 1}), Solve(p, Policy{})
-		if many.CostMicroUSDPerHour > few.CostMicroUSDPerHour {
-			t.Fatalf("%d with few steps, %d with many", few.CostMicroUSDPerHour, many.CostMicroUSDPerHour)
+		p, _ := canonical(everything.draw(t))
+		s := newSolver(p, Policy{})
+		before := s.cheapestAttempt(s.start())
+		after := before.clone()
+		s.improve(after)
+		if s.compareServed(after, before) != 0 || s.cost(after) > s.cost(before) {
+			t.Fatalf("cost %d, before %d; left %v, before %v", s.cost(after), s.cost(before), after.left, before.left)
 		}
 	})
 }
 
-// When nothing binds, no plan is dearer than each demand alone on the offering that is cheapest per pod.
+// When nothing binds, no plan is dearer than each demand alone on whole nodes of its cheapest offering.
 func TestNeverDearerThanHomogeneousNodes(t *testing.T) {
 	plain := mix{shapes: 5, offerings: 8, demands: 7, count: 30, levels: false}
 	rapid.Check(t, func(t *rapid.T) {
@@ -86,6 +88,16 @@ func TestNeverDearerThanHomogeneousNodes(t *testing.T) {
 			t.Fatalf("together %d, alone %d", cost, alone)
 		}
 	})
+}
+
+func TestNeverDearerThanHomogeneousNodes_catches(t *testing.T) {
+	p, _, err := parseStory("resources cpu gpu*\nshape s 4 1\nshape l 40 4\noffering s s $0.526\noffering l l $3.912\ndemand d x2 1 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if alone, dear := homogeneous(p), int64(3_912_000); dear <= alone {
+		t.Errorf("one large node for %d looks no dearer than two small ones for %d", dear, alone)
+	}
 }
 
 // homogeneous prices whole nodes of the one offering that is cheapest for all pods of the only demand.

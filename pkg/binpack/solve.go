@@ -31,27 +31,33 @@ type solver struct {
 // Solve answers a plan for a well-formed problem (see Problem.Validate). The same problem gives the same plan, in whatever order its
 // demands, offerings and bins are listed. The package comment says how it works, what it promises and what it does not.
 func Solve(p Problem, pol Policy) Plan {
+	c, back := canonical(p)
+	s := newSolver(c, pol)
+	st := s.cheapestAttempt(s.start())
+	s.improve(st)
+	s.leftovers(st)
+	return back.restore(s.plan(st))
+}
+
+// newSolver prepares to solve a canonical problem.
+func newSolver(p Problem, pol Policy) *solver {
 	if pol.Steps <= 0 {
 		pol.Steps = DefaultSteps
 	}
 	pol.MaxChoices = max(1, pol.MaxChoices)
-	c, back := canonical(p)
-	s := &solver{p: c, pol: pol, steps: pol.Steps}
-	for i := range c.Offerings {
-		s.dearest = max(s.dearest, c.Offerings[i].PriceMicroUSDPerHour)
+	s := &solver{p: p, pol: pol, steps: pol.Steps}
+	for i := range p.Offerings {
+		s.dearest = max(s.dearest, p.Offerings[i].PriceMicroUSDPerHour)
 	}
-	for i := range c.Shapes {
-		if c.GPU >= 0 {
-			s.mostGPU = max(s.mostGPU, c.Shapes[i].Capacity[c.GPU])
+	for i := range p.Shapes {
+		if p.GPU >= 0 {
+			s.mostGPU = max(s.mostGPU, p.Shapes[i].Capacity[p.GPU])
 		}
 	}
 	start := s.start()
 	s.judgeAlone(start)
 	s.judgeWorth(start)
-	st := s.cheapestAttempt(start)
-	s.improve(st)
-	s.leftovers(st)
-	return back.restore(s.plan(st))
+	return s
 }
 
 // start is the state in which nothing is placed.
@@ -186,7 +192,10 @@ func (s *solver) itemsAt(st *state, demands []int, level int) []item {
 	return items
 }
 
-// buy packs a job in a few ways and keeps the best: greedy with two ideas of what a place is worth, and first fit, so that a plan is
+// refinements is how often greedy runs again with values that it learnt from its own purchases.
+const refinements = 2
+
+// buy packs a job in a few ways and keeps the best: greedy with a few ideas of what a place is worth, and first fit, so that a plan is
 // never dearer than that baseline.
 func (s *solver) buy(st *state, j *job) {
 	if len(j.cands) == 0 {
@@ -196,18 +205,26 @@ func (s *solver) buy(st *state, j *job) {
 	for i := range j.items {
 		left[i] = st.left[j.items[i].demand]
 	}
-	ways := []func([]int, *ledger) []purchase{
-		func(left []int, led *ledger) []purchase { return s.greedy(j, j.values(left, false), left, led) },
-		func(left []int, led *ledger) []purchase { return s.greedy(j, j.values(left, true), left, led) },
-		func(left []int, led *ledger) []purchase { return s.firstFit(j, s.largestFirst(j), left, led) },
-	}
 	var chosen *state
-	for _, way := range ways {
+	try := func(way func([]int, *ledger) []purchase) []purchase {
 		next := st.clone()
-		s.apply(next, j, way(slices.Clone(left), &next.ledger))
+		purchases := way(slices.Clone(left), &next.ledger)
+		s.apply(next, j, purchases)
 		if chosen == nil || s.compare(next, chosen) > 0 {
 			chosen = next
 		}
+		return purchases
+	}
+	greedy := func(values []int64) []purchase {
+		return try(func(left []int, led *ledger) []purchase { return s.greedy(j, values, left, led) })
+	}
+	try(func(left []int, led *ledger) []purchase { return s.firstFit(j, s.largestFirst(j), left, led) })
+	greedy(j.values(left, true))
+	values := j.values(left, false)
+	purchases := greedy(values)
+	for round := 0; round < refinements && s.steps > 0; round++ {
+		values = j.refined(values, purchases)
+		purchases = greedy(values)
 	}
 	*st = *chosen
 }
