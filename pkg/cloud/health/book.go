@@ -88,6 +88,10 @@ func (b *Book) end(token string) {
 func (b *Book) Launched(key cloud.OfferingKey, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	// Remembered even of what never failed, so that the late report of an earlier failure is known to be old.
+	b.record(key)
+	b.bucket(bucket{key.Market, ""})
+	b.bucket(bucket{key.Market, Bucket(key.InstanceType)})
 	for _, g := range b.gates(key) {
 		if g == &b.whole {
 			g.clear(at)
@@ -115,13 +119,7 @@ func (b *Book) Quota(err *cloud.QuotaError, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.whole.clear(at)
-	k := bucket{err.Market, err.Bucket}
-	g, ok := b.buckets[k]
-	if !ok {
-		g = &gate{reason: Quota, budget: unbounded}
-		b.buckets[k] = g
-	}
-	g.fail(at, err.Message, &b.policy, func(int) time.Duration { return b.policy.QuotaClosed })
+	b.bucket(bucket{err.Market, err.Bucket}).fail(at, err.Message, &b.policy, func(int) time.Duration { return b.policy.QuotaClosed })
 }
 
 // Outage says that the cloud did not answer, or denied the call: everything is closed for some seconds, longer each time.
@@ -224,6 +222,15 @@ func (b *Book) record(key cloud.OfferingKey) *record {
 		b.offerings[key] = r
 	}
 	return r
+}
+
+func (b *Book) bucket(k bucket) *gate {
+	g, ok := b.buckets[k]
+	if !ok {
+		g = &gate{reason: Quota, budget: unbounded}
+		b.buckets[k] = g
+	}
+	return g
 }
 
 // gates are those that a launch of the offering passes, widest first.
