@@ -19,7 +19,7 @@ type Fill struct {
 type Node struct {
 	Copies int
 	// Offerings are the acceptable choices, best first; all are of one Group, hold Contents, and charge each limit within what remains.
-	// A limit is debited with the largest charge among them.
+	// A limit is debited with the largest charge among them. All are of the first one's tier; after it they are sorted by price, then name.
 	Offerings []int
 	Contents  []Content // by Demand, per copy
 }
@@ -53,9 +53,11 @@ type Held struct {
 	Reason Reason
 	// Limit is the index of the limit in the way (ReasonLimit), else -1.
 	Limit int
-	// Failed counts, for each Reason, the offerings whose first obstacle it was.
+	// Failed counts, for each Reason, the offerings whose first obstacle it was, in the order Constraint, NoShape, closed or sold out
+	// (Stockout), Limit; what remains is Open. Limits and stock are those left by the first choices of the plan.
 	Failed [numReasons]int
-	// Nearest is the offering that came closest: the cheapest after the fewest obstacles; -1 if there is none.
+	// Nearest is the offering that came closest among those that failed on Reason (ReasonGang: on nothing): after the fewest obstacles,
+	// then the smallest shortfall, the cheapest; -1 if there is none.
 	Nearest int
 	// Resource is the dimension in which Nearest falls short the most, relatively (ReasonNoShape), else -1.
 	Resource int

@@ -26,12 +26,12 @@ type Shape struct {
 type Offering struct {
 	Name                 string // unique; the last tie-break
 	Shape                int    // index in Problem.Shapes
-	PriceMicroUSDPerHour int64  // >= 0; expected price, so health may have raised it
+	PriceMicroUSDPerHour int64  // 0..MaxPriceMicroUSDPerHour; expected price, so health may have raised it
 	// Tier orders offerings before price: demands use a lower tier as long as it can serve them.
 	Tier int
 	// Group bounds what one node's choices may mix: only offerings of the same Group may stand in for each other.
 	Group int
-	// Stock is how many nodes can be bought; negative: unknown, unbounded.
+	// Stock is how many nodes can be bought as first choice; negative: unknown, unbounded.
 	Stock int
 	// Closed, if not Open, says why the offering cannot be bought now (ReasonStockout, ReasonQuota, ReasonOutage, ...).
 	Closed Reason
@@ -62,7 +62,8 @@ type Demand struct {
 	Name  string // unique; the last tie-break
 	Count int    // >= 1
 	Size  Vector
-	// MaxPerNode bounds how many of them share a node; 0: no bound.
+	// MaxPerNode bounds how many of them share a node; 0: no bound. On a bin it counts the pods of this plan only: a bin that already
+	// holds such pods belongs into Levels only if it may take MaxPerNode more.
 	MaxPerNode int
 	// Priority: a higher one is served first when limits or stock bind.
 	Priority int32
@@ -97,6 +98,7 @@ type Policy struct {
 	ToleranceMilli int
 	// MaxChoices bounds the choices of a node; 0: 1.
 	MaxChoices int
-	// Steps bounds the effort (knapsack nodes looked at), so that the result does not depend on the machine; 0: a default.
+	// Steps bounds the effort beyond the first answer (knapsack nodes and multisets looked at), so that the result does not depend on
+	// the machine; 0: DefaultSteps. 1: the first answer.
 	Steps int
 }
