@@ -24,22 +24,22 @@ func TestOutcome(t *testing.T) {
 		err  error
 		want string
 	}{
-		"none":              {nil, observed.OK},
-		"stockout":          {&cloud.StockoutError{}, observed.Stockout},
-		"quota":             {&cloud.QuotaError{}, observed.Quota},
-		"throttled":         {cloud.ErrThrottled, observed.Throttled},
-		"denied":            {&cloud.DeniedError{}, observed.Denied},
-		"misconfigured":     {&cloud.MisconfiguredError{}, observed.Misconfigured},
-		"gone":              {cloud.ErrGone, observed.Gone},
-		"token reused":      {cloud.ErrTokenReused, observed.TokenReused},
-		"canceled":          {context.Canceled, observed.Canceled},
-		"deadline":          {context.DeadlineExceeded, observed.Timeout},
-		"outage":            {errors.New("connection refused"), observed.Failed},
-		"api throttling":    {coded("RequestLimitExceeded"), observed.Throttled},
-		"api denied":        {coded("UnauthorizedOperation"), observed.Denied},
-		"api unknown":       {coded("InternalError"), observed.Failed},
-		"port before code":  {errors.Join(cloud.ErrGone, coded("UnauthorizedOperation")), observed.Gone},
-		"dry run":           {coded("DryRunOperation"), observed.Failed},
+		"none":             {nil, observed.OK},
+		"stockout":         {&cloud.StockoutError{}, observed.Stockout},
+		"quota":            {&cloud.QuotaError{}, observed.Quota},
+		"throttled":        {cloud.ErrThrottled, observed.Throttled},
+		"denied":           {&cloud.DeniedError{}, observed.Denied},
+		"misconfigured":    {&cloud.MisconfiguredError{}, observed.Misconfigured},
+		"gone":             {cloud.ErrGone, observed.Gone},
+		"token reused":     {cloud.ErrTokenReused, observed.TokenReused},
+		"canceled":         {context.Canceled, observed.Canceled},
+		"deadline":         {context.DeadlineExceeded, observed.Timeout},
+		"outage":           {errors.New("connection refused"), observed.Failed},
+		"api throttling":   {coded("RequestLimitExceeded"), observed.Throttled},
+		"api denied":       {coded("UnauthorizedOperation"), observed.Denied},
+		"api unknown":      {coded("InternalError"), observed.Failed},
+		"port before code": {errors.Join(cloud.ErrGone, coded("UnauthorizedOperation")), observed.Gone},
+		"dry run":          {coded("DryRunOperation"), observed.Failed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := observed.Outcome(tc.err); got != tc.want {
