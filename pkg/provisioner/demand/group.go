@@ -59,31 +59,45 @@ func waiting(pod *corev1.Pod) Pod {
 	return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Since: since.UTC(), Scheduler: c.Message}
 }
 
-// groups collects pods by the encoding of what they ask for.
+// groups collects pods by what they ask for.
 type groups struct {
-	byContent map[string]*Demand
+	byContent map[string]*Demand // by encoding.demand
+	byPrint   map[string]*Demand // by encoding.fingerprint: the short way to the same
 	buffer    encoding
 }
 
-func newGroups() *groups { return &groups{byContent: map[string]*Demand{}} }
+func newGroups() *groups {
+	return &groups{byContent: map[string]*Demand{}, byPrint: map[string]*Demand{}}
+}
 
 func (g *groups) add(pod *corev1.Pod, entry Pod) {
-	d := Demand{
+	g.buffer = g.buffer[:0].fingerprint(&pod.Spec)
+	d, ok := g.byPrint[string(g.buffer)]
+	if !ok {
+		printed := string(g.buffer)
+		d = g.of(pod)
+		g.byPrint[printed] = d
+	}
+	d.Pods = append(d.Pods, entry)
+}
+
+// of answers the demand that the pod belongs to, a new one if there is none.
+func (g *groups) of(pod *corev1.Pod) *Demand {
+	d := &Demand{
 		Requests:    Requests(pod),
 		Select:      SelectionOf(&pod.Spec),
 		Priority:    schedulinghelper.PodPriority(pod),
 		Unsupported: unsupported(pod),
 	}
-	g.buffer = g.buffer[:0].demand(&d)
-	known, ok := g.byContent[string(g.buffer)]
-	if !ok {
-		d.Key = g.buffer.key()
-		// What is not valid about the selection follows from the selection, which is in the key already.
-		d.Unsupported = join(d.Unsupported, invalid(&d.Select))
-		known = &d
-		g.byContent[string(g.buffer)] = known
+	g.buffer = g.buffer[:0].demand(d)
+	if known, ok := g.byContent[string(g.buffer)]; ok {
+		return known
 	}
-	known.Pods = append(known.Pods, entry)
+	d.Key = g.buffer.key()
+	// What is not valid about the selection follows from the selection, which is in the key already.
+	d.Unsupported = join(d.Unsupported, invalid(&d.Select))
+	g.byContent[string(g.buffer)] = d
+	return d
 }
 
 func join(a, b string) string {

@@ -150,7 +150,7 @@ func whole(q resource.Quantity, rounding Rounding) int64 {
 // withDefaults answers the pod with a request for each limit that has none. The API server does so to pods, but not to the pod
 // templates of DaemonSets, and not to manifests that it has not seen. A pod that needs nothing is answered as it is.
 func withDefaults(pod *corev1.Pod) *corev1.Pod {
-	if !slices.ContainsFunc(pod.Spec.Containers, lacksRequest) && !slices.ContainsFunc(pod.Spec.InitContainers, lacksRequest) {
+	if !lackRequests(pod.Spec.Containers) && !lackRequests(pod.Spec.InitContainers) {
 		return pod
 	}
 	full := *pod
@@ -159,10 +159,12 @@ func withDefaults(pod *corev1.Pod) *corev1.Pod {
 	return &full
 }
 
-func lacksRequest(c corev1.Container) bool {
-	for name := range c.Resources.Limits {
-		if _, ok := c.Resources.Requests[name]; !ok {
-			return true
+func lackRequests(containers []corev1.Container) bool {
+	for i := range containers { // not by value: a container is large
+		for name := range containers[i].Resources.Limits {
+			if _, ok := containers[i].Resources.Requests[name]; !ok {
+				return true
+			}
 		}
 	}
 	return false

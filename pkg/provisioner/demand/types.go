@@ -29,7 +29,7 @@ type Pod struct {
 	Namespace string
 	Name      string
 	UID       types.UID
-	// Since is when the scheduler first found the pod unschedulable.
+	// Since is when the scheduler first found the pod unschedulable; zero if Moving.
 	Since time.Time
 	// Scheduler is what the pod's scheduler last said about it, for people.
 	Scheduler string `json:",omitempty"`

@@ -134,20 +134,24 @@ func (p *problems) neighbours(spec *corev1.PodSpec) {
 // volumes finds those that tie a pod to where its data is.
 func (p *problems) volumes(volumes []corev1.Volume) {
 	for i := range volumes {
-		v, field := &volumes[i], ""
-		switch {
-		case v.PersistentVolumeClaim != nil:
-			field = ".persistentVolumeClaim"
-		case v.Ephemeral != nil:
-			field = ".ephemeral"
-		case v.AWSElasticBlockStore != nil:
-			field = ".awsElasticBlockStore"
-		default:
-			continue
+		if field := zonal(&volumes[i]); field != "" {
+			p.add("spec.volumes["+volumes[i].Name+"]"+field, "volumes that live in a zone are not supported yet; use emptyDir, an object "+
+				"store, or a file system mounted by nfs or inline csi")
 		}
-		p.add("spec.volumes["+v.Name+"]"+field, "volumes that live in a zone are not supported yet; use emptyDir, an object store, "+
-			"or a file system mounted by nfs or inline csi")
 	}
+}
+
+// zonal answers the field by which a volume may live in one zone; empty: it has none.
+func zonal(v *corev1.Volume) string {
+	switch {
+	case v.PersistentVolumeClaim != nil:
+		return ".persistentVolumeClaim"
+	case v.Ephemeral != nil:
+		return ".ephemeral"
+	case v.AWSElasticBlockStore != nil:
+		return ".awsElasticBlockStore"
+	}
+	return ""
 }
 
 // invalid answers which parts of a Selection are not valid, so that the scheduler would never place the pod: no required term is

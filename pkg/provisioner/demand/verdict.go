@@ -1,7 +1,6 @@
 package demand
 
 import (
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -78,13 +77,16 @@ func lasting(pod *corev1.Pod) Verdict {
 // AsksForGPU tells whether the pod asks for a GPU in any form: whole, a MIG slice, shared, or by a resource claim (whose device class
 // a pod does not show, so that each claim counts).
 func AsksForGPU(pod *corev1.Pod) bool {
-	return len(pod.Spec.ResourceClaims) > 0 ||
-		slices.ContainsFunc(pod.Spec.Containers, containerAsksForGPU) ||
-		slices.ContainsFunc(pod.Spec.InitContainers, containerAsksForGPU)
+	return len(pod.Spec.ResourceClaims) > 0 || askForGPU(pod.Spec.Containers) || askForGPU(pod.Spec.InitContainers)
 }
 
-func containerAsksForGPU(c corev1.Container) bool {
-	return hasGPU(c.Resources.Requests) || hasGPU(c.Resources.Limits)
+func askForGPU(containers []corev1.Container) bool {
+	for i := range containers { // not by value: a container is large
+		if r := &containers[i].Resources; hasGPU(r.Requests) || hasGPU(r.Limits) {
+			return true
+		}
+	}
+	return false
 }
 
 func hasGPU(list corev1.ResourceList) bool {

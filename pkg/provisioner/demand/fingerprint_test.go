@@ -1,0 +1,128 @@
+package demand_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"pgregory.net/rapid"
+
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// drawTwist changes one thing, such as decides a placement and such as does not. Each thing that demand reads is among them.
+func drawTwist(t *rapid.T) func(*corev1.PodSpec) {
+	n := rapid.Int32Range(0, 2).Draw(t, "n")
+	amount := rapid.SampledFrom([]string{"0", "1", "1000m", "1500m", "2"}).Draw(t, "amount")
+	name := rapid.SampledFrom([]string{"cpu", "memory", "nvidia.com/gpu", "nvidia.com/mig-1g.5gb", "rdma/hca", "hugepages-2Mi"}).Draw(t, "name")
+	limits := corev1.Container{Resources: corev1.ResourceRequirements{Limits: list(name, amount)}}
+	rules := rapid.SampledFrom([]corev1.UnsatisfiableConstraintAction{corev1.DoNotSchedule, corev1.ScheduleAnyway}).Draw(t, "rule")
+	affinity := func(s *corev1.PodSpec) *corev1.Affinity {
+		if s.Affinity == nil {
+			s.Affinity = &corev1.Affinity{}
+		}
+		return s.Affinity
+	}
+	volume := func(v corev1.VolumeSource) func(s *corev1.PodSpec) {
+		return func(s *corev1.PodSpec) {
+			s.Volumes = append(s.Volumes, corev1.Volume{Name: amount, VolumeSource: v})
+		}
+	}
+	always := corev1.ContainerRestartPolicyAlways
+	return rapid.SampledFrom([]func(s *corev1.PodSpec){
+		func(*corev1.PodSpec) {},
+		func(s *corev1.PodSpec) { s.ServiceAccountName = amount },
+		func(s *corev1.PodSpec) { s.Containers[0].Image = amount },
+		func(s *corev1.PodSpec) { s.Priority = &n },
+		func(s *corev1.PodSpec) { s.Overhead = list(name, amount) },
+		func(s *corev1.PodSpec) { s.Resources = &corev1.ResourceRequirements{Requests: list(name, amount)} },
+		func(s *corev1.PodSpec) { s.Resources = &corev1.ResourceRequirements{Limits: list(name, amount)} },
+		func(s *corev1.PodSpec) { s.Containers[0].Resources.Limits = list(name, amount) },
+		func(s *corev1.PodSpec) { s.Containers[0].Resources.Requests = list(name, amount) },
+		func(s *corev1.PodSpec) { s.Containers = append(s.Containers, limits) },
+		func(s *corev1.PodSpec) { s.InitContainers = append(s.InitContainers, limits) },
+		func(s *corev1.PodSpec) { s.InitContainers = append(s.InitContainers, requests(name, amount)) },
+		func(s *corev1.PodSpec) {
+			for i := range s.InitContainers {
+				s.InitContainers[i].RestartPolicy = &always
+			}
+		},
+		func(s *corev1.PodSpec) { s.HostNetwork = n == 1 },
+		func(s *corev1.PodSpec) {
+			s.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: n}}
+		},
+		func(s *corev1.PodSpec) {
+			s.OS = &corev1.PodOS{Name: corev1.OSName([]string{"", "linux", "windows"}[n])}
+		},
+		func(s *corev1.PodSpec) { s.ResourceClaims = []corev1.PodResourceClaim{{Name: amount}} },
+		func(s *corev1.PodSpec) {
+			s.TopologySpreadConstraints = append(s.TopologySpreadConstraints, corev1.TopologySpreadConstraint{WhenUnsatisfiable: rules})
+		},
+		func(s *corev1.PodSpec) {
+			affinity(s).PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: make([]corev1.PodAffinityTerm, n)}
+		},
+		func(s *corev1.PodSpec) {
+			affinity(s).PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: make([]corev1.PodAffinityTerm, n)}
+		},
+		volume(corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{}}),
+		volume(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}),
+		volume(corev1.VolumeSource{AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{}}),
+		volume(corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}),
+	}).Draw(t, "twist")
+}
+
+// checkCoverage groups pods together, where the fingerprint saves work, and each alone, where it saves none.
+func checkCoverage(t *rapid.T, group grouping) string {
+	base := drawPod(t)
+	var pods []*corev1.Pod
+	for i, name := range []string{"a", "b", "c", "d"} {
+		pod := base.DeepCopy()
+		pod.Name = name
+		for range i % 3 {
+			drawTwist(t)(&pod.Spec)
+		}
+		pods = append(pods, pod)
+	}
+	var alone [][]demand.Demand
+	for _, pod := range pods {
+		alone = append(alone, demand.Group([]*corev1.Pod{pod}))
+	}
+	return cmp.Diff(demand.Merge(alone...), group(pods))
+}
+
+func TestFingerprintCoversWhatIsRead(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		if diff := checkCoverage(t, demand.Group); diff != "" {
+			t.Fatalf("alone (-) and together (+) differ:\n%s", diff)
+		}
+	})
+}
+
+func TestFingerprintCoversWhatIsRead_catches(t *testing.T) {
+	// As if a field were missing in the fingerprint: the first pod's value stands for that of all.
+	missing := map[string]func(first, s *corev1.PodSpec){
+		"overhead":   func(first, s *corev1.PodSpec) { s.Overhead = first.Overhead },
+		"volumes":    func(first, s *corev1.PodSpec) { s.Volumes = first.Volumes },
+		"priority":   func(first, s *corev1.PodSpec) { s.Priority = first.Priority },
+		"containers": func(first, s *corev1.PodSpec) { s.InitContainers = first.InitContainers },
+		"spread":     func(first, s *corev1.PodSpec) { s.TopologySpreadConstraints = first.TopologySpreadConstraints },
+	}
+	for name, plant := range missing {
+		group := func(pods []*corev1.Pod) []demand.Demand {
+			var changed []*corev1.Pod
+			for _, p := range pods {
+				p = p.DeepCopy()
+				plant(&pods[0].Spec, &p.Spec)
+				changed = append(changed, p)
+			}
+			return demand.Group(changed)
+		}
+		caught := false
+		for seed := 0; seed < 2000 && !caught; seed++ {
+			caught = rapid.Custom(func(t *rapid.T) string { return checkCoverage(t, group) }).Example(seed) != ""
+		}
+		if !caught {
+			t.Errorf("%s missing: not caught", name)
+		}
+	}
+}
