@@ -213,7 +213,7 @@ func readOverride(o *form, t *launchTemplate, market cloud.Market, zones map[str
 	if key.InstanceType == "" || key.Zone == "" {
 		return sim.FleetChoice{}, badRequest("InvalidFleetConfiguration", "fakeaws needs InstanceType, and SubnetId or AvailabilityZone, in each override")
 	}
-	return sim.FleetChoice{Key: key, SubnetID: subnet, ImageID: cmp.Or(o.get("ImageId"), t.imageID), UserData: t.userData}, nil
+	return sim.FleetChoice{Key: key, SubnetID: subnet, ImageID: cmp.Or(o.get("ImageId"), t.imageID), UserData: t.userData, DiskGiB: t.diskGiB}, nil
 }
 
 // priority is an override's; the lowest number comes first, and what has none comes last.

@@ -70,7 +70,7 @@ func (s *Server) instance(m sim.Machine) []element {
 	described := []element{
 		text("instanceId", m.ID), text("instanceType", m.Key.InstanceType), stateOf("instanceState", m.State), instant("launchTime", m.LaunchedAt),
 		with("placement", text("availabilityZone", m.Key.Zone), text("availabilityZoneId", m.ZoneID), text("tenancy", "default")),
-		text("imageId", imageOf(m)), tagSet(m.Tags), text("architecture", s.architectureOf(m)), text("virtualizationType", "hvm"),
+		text("imageId", m.Choice.ImageID), tagSet(m.Tags), text("architecture", s.architectureOf(m)), text("virtualizationType", "hvm"),
 	}
 	if m.State != cloud.InstanceTerminated { // EC2 forgets a terminated machine's network
 		described = append(described, text("privateDnsName", m.PrivateDNS), text("privateIpAddress", m.PrivateIP),
@@ -83,15 +83,6 @@ func (s *Server) instance(m sim.Machine) []element {
 		described = append(described, with("stateReason", text("code", m.StateReason), text("message", m.StateReason)))
 	}
 	return described
-}
-
-func imageOf(m sim.Machine) string {
-	for _, choice := range m.Fleet.Choices {
-		if choice.Key == m.Key {
-			return choice.ImageID
-		}
-	}
-	return ""
 }
 
 func (s *Server) architectureOf(m sim.Machine) string {

@@ -15,6 +15,7 @@ type launchTemplate struct {
 	imageID  string
 	userData string // decoded
 	profile  string // of the machines; empty: none
+	diskGiB  int64  // largest volume; 0: none is asked for
 	tags     map[string]string
 }
 
@@ -41,6 +42,10 @@ func (s *Server) createLaunchTemplate(f *form) ([]element, error) {
 	if id := data.get("ImageId"); id == "" || !strings.HasPrefix(id, "ami-") {
 		return nil, badRequest("InvalidAMIID.Malformed", "Invalid id: %q (expecting \"ami-...\")", id)
 	}
+	disk, err := largestVolume(data)
+	if err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, exists := s.templates.byName[name]; exists {
@@ -49,7 +54,7 @@ func (s *Server) createLaunchTemplate(f *form) ([]element, error) {
 	s.templates.ordinal++
 	t := &launchTemplate{
 		id: fmt.Sprintf("lt-%017x", s.templates.ordinal), name: name, created: s.Cloud.Now(), imageID: data.get("ImageId"), userData: userData,
-		profile: data.get("IamInstanceProfile", "Name"), tags: tagsFor(f, "launch-template"),
+		diskGiB: int64(disk), profile: data.get("IamInstanceProfile", "Name"), tags: tagsFor(f, "launch-template"),
 	}
 	s.templates.byName[name] = t
 	s.templates.order = append(s.templates.order, name)
@@ -65,6 +70,18 @@ func decodeUserData(encoded string) (string, error) {
 		return "", badRequest("InvalidParameterValue", "User data is limited to %d bytes", maxUserDataBytes)
 	}
 	return string(decoded), nil
+}
+
+func largestVolume(data *form) (int, error) {
+	largest := 0
+	for _, device := range data.list("BlockDeviceMapping") {
+		size, err := device.number(0, "Ebs", "VolumeSize")
+		if err != nil {
+			return 0, err
+		}
+		largest = max(largest, size)
+	}
+	return largest, nil
 }
 
 // tagsFor answers the tags that a request asks for on a type of resource.

@@ -34,6 +34,7 @@ type FleetChoice struct {
 	SubnetID string // empty: the zone's subnet with the most free addresses
 	ImageID  string
 	UserData string // what the machine boots with, decoded
+	DiskGiB  int64  // of its largest volume; 0: the image's default
 }
 
 // FleetRequest asks for Count machines of any of the choices.

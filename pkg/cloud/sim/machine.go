@@ -16,9 +16,10 @@ type Machine struct {
 	// ZoneID, SubnetID and PrivateIP are where it is; PrivateDNS is the name that EC2 gives it: ip-10-0-0-4.ec2.internal.
 	ZoneID, SubnetID, PrivateIP, PrivateDNS string
 
-	Fleet FleetRequest // what asked for it; shared, not to be changed
-	Token string
-	Tags  map[string]string
+	Choice FleetChoice      // what it was bought as
+	Node   cloud.NodeConfig // what it registers with, where Choice has no user data
+	Token  string
+	Tags   map[string]string
 
 	State       cloud.InstanceState
 	StateReason string // why it ends or ended: Client.UserInitiatedShutdown, Server.SpotInstanceTermination
@@ -79,7 +80,7 @@ func (c *Cloud) launch(choice FleetChoice, req FleetRequest) *machine {
 	m := &machine{vCPUs: t.VCPUs, Machine: Machine{
 		ID: fmt.Sprintf("i-0%016x", dice.Uint64()), Key: choice.Key, ZoneID: subnet.ZoneID, SubnetID: subnet.ID,
 		PrivateIP: ip.String(), PrivateDNS: privateDNS(ip, c.config.Region),
-		Fleet: req, Token: req.Token, Tags: maps.Clone(req.Tags),
+		Choice: choice, Node: req.Node, Token: req.Token, Tags: maps.Clone(req.Tags),
 		State: cloud.InstancePending, LaunchedAt: c.now, GPUs: t.GPU.Count,
 	}}
 	for c.machines[m.ID] != nil {

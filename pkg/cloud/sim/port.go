@@ -76,6 +76,10 @@ func (c *Cloud) fleetRequest(req cloud.LaunchRequest) (FleetRequest, error) {
 		Token: req.Token, Fingerprint: hex.EncodeToString(sum[:]), Strategy: Prioritized, Count: 1, ForgetFailures: true,
 		Tags: c.launchTags(req), Node: req.Node,
 	}
+	disk := int64(0)
+	for _, device := range req.Template.Spec.BlockDevices {
+		disk = max(disk, device.SizeGiB)
+	}
 	gpus := -1
 	for _, choice := range req.Choices {
 		if t, known := c.types[choice.InstanceType]; known {
@@ -90,7 +94,7 @@ func (c *Cloud) fleetRequest(req cloud.LaunchRequest) (FleetRequest, error) {
 		}
 		fleet.Choices = append(fleet.Choices, FleetChoice{
 			Key:      cloud.OfferingKey{InstanceType: choice.InstanceType, Zone: choice.Zone, Market: req.Market},
-			SubnetID: roomiest(req.Template.Subnets, choice.Zone), ImageID: image,
+			SubnetID: roomiest(req.Template.Subnets, choice.Zone), ImageID: image, DiskGiB: disk,
 		})
 	}
 	return fleet, nil
@@ -172,16 +176,10 @@ func stockouts(errs []FleetError) []cloud.OfferingKey {
 }
 
 func instance(m Machine) cloud.Instance {
-	i := cloud.Instance{
+	return cloud.Instance{
 		ID: m.ID, ProviderID: m.ProviderID(), OfferingKey: m.Key, Token: m.Tags[TagToken], Claim: m.Tags[TagClaim],
-		Provisioner: m.Tags[TagProvisioner], State: m.State, LaunchedAt: m.LaunchedAt,
+		Provisioner: m.Tags[TagProvisioner], State: m.State, LaunchedAt: m.LaunchedAt, ImageID: m.Choice.ImageID,
 	}
-	for _, choice := range m.Fleet.Choices {
-		if choice.Key == m.Key {
-			i.ImageID = choice.ImageID
-		}
-	}
-	return i
 }
 
 // Terminate is cloud.Fleet's. It works on machines that are not visible yet.
