@@ -17,7 +17,7 @@ type kind struct {
 	servedLess                 float64 // share of problems in which the optimum serves more
 }
 
-const problems = 1500
+const problems = 600
 
 // TestSolveAgainstEverything compares Solve with the optimum on tiny problems from a fixed seed and logs how near it comes.
 func TestSolveAgainstEverything(t *testing.T) {
