@@ -13,6 +13,8 @@
 // Why: a fixed close time (Karpenter keeps an offering out for 3 minutes) makes a storm of attempts where most of a region
 // is dry for hours, since each of hundreds of offerings is tried again by every node wanted; a quota that is learned one
 // offering at a time costs one failed call for each; and an offering that was interrupted is forgotten just as fast.
+// What users met: kubernetes-sigs/karpenter#3198 (88 % of failures named one type in one zone),
+// aws/karpenter-provider-aws#5789 (a quota taken for a stockout) and #8298 (no memory of interruptions).
 //
 // Time comes in as a value: when the cloud said so, for a report; the present, for a question. A Book is safe for concurrent use
 // and starts no goroutine. The package may import the standard library and pkg/cloud.
