@@ -50,15 +50,24 @@ func NewEvents(sink Sink, now func() time.Time) *Events {
 	return &Events{sink: sink, now: now, said: map[said]time.Time{}}
 }
 
+// Eventf implements events.EventRecorder of client-go, for those who have events of their own. related may be nil.
+func (e *Events) Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any) {
+	about, ok := regarding.(client.Object)
+	if e == nil || !ok {
+		return
+	}
+	e.say(about, related, eventtype, reason, action, fmt.Sprintf(note, args...))
+}
+
 func (e *Events) normal(about client.Object, reason, action, message string) {
-	e.say(about, corev1.EventTypeNormal, reason, action, message)
+	e.say(about, nil, corev1.EventTypeNormal, reason, action, message)
 }
 
 func (e *Events) warn(about client.Object, reason, action, message string) {
-	e.say(about, corev1.EventTypeWarning, reason, action, message)
+	e.say(about, nil, corev1.EventTypeWarning, reason, action, message)
 }
 
-func (e *Events) say(about client.Object, level, reason, action, message string) {
+func (e *Events) say(about client.Object, related runtime.Object, level, reason, action, message string) {
 	if e == nil {
 		return
 	}
@@ -66,7 +75,7 @@ func (e *Events) say(about client.Object, level, reason, action, message string)
 	if e.again(said{about.GetUID(), reason, message}) {
 		return
 	}
-	e.sink.Eventf(about, nil, level, reason, action, "%s", message)
+	e.sink.Eventf(about, related, level, reason, action, "%s", message)
 }
 
 // again says whether it was said a moment ago, and remembers that it is said now.

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	clientevents "k8s.io/client-go/tools/events"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/provisioner/telemetry"
@@ -76,6 +77,17 @@ func TestAPodLearnsWhenItsNodeIsTaken(t *testing.T) {
 		"b Warning Interrupted Retiring: EC2 takes this node soon: save your state",
 	}
 	if diff := cmp.Diff(want, sink.lines); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+func TestEventsAreARecorderThatDoesNotRepeatItself(t *testing.T) {
+	sink := &notebook{}
+	var recorder clientevents.EventRecorder = telemetry.NewEvents(sink, time.Now)
+	for range 3 {
+		recorder.Eventf(pod("a"), nil, corev1.EventTypeNormal, "Launched", "Launching", "%d%% of %s", 100, "it")
+	}
+	if diff := cmp.Diff([]string{"a Normal Launched Launching: 100% of it"}, sink.lines); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
