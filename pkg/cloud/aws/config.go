@@ -70,6 +70,8 @@ type Cloud struct {
 	Fleet     *Fleet
 	// Notices is nil where no interruption queue is configured.
 	Notices cloud.NoticeSource
+	// Region is where all of it is.
+	Region string
 
 	sts identityAPI
 }
@@ -111,8 +113,9 @@ func New(ctx context.Context, cfg Config) (*Cloud, error) {
 		Templates: &Templates{
 			network: ec2Client, images: ec2Client, parameters: ssm.NewFromConfig(sdk), profiles: profiles, cluster: facts,
 		},
-		Fleet: newFleet(ec2Client, facts, cfg),
-		sts:   sts.NewFromConfig(sdk),
+		Fleet:  newFleet(ec2Client, facts, cfg),
+		sts:    sts.NewFromConfig(sdk),
+		Region: sdk.Region,
 	}
 	if cfg.InterruptionQueue != "" {
 		c.Notices = &Notices{api: sqs.NewFromConfig(sdk), queue: cfg.InterruptionQueue, now: cfg.Now}

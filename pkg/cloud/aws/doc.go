@@ -11,6 +11,6 @@
 //
 // The real endpoints are replaced by setting AWS_ENDPOINT_URL, which the SDK honours itself; nothing here knows.
 //
-// It may import the standard library, the SDK, pkg/cloud, pkg/cloud/catalogue, a YAML and a TOML library. It knows no
-// Kubernetes API type and no custom resource.
+// It may import the standard library, the SDK, pkg/cloud, pkg/cloud/catalogue, pkg/cloud/health (for the names of quotas), a
+// YAML and a TOML library. It knows no Kubernetes API type and no custom resource.
 package aws

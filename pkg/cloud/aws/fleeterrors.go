@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/cloud/health"
 )
 
 const actionCreateFleet = "ec2:CreateFleet"
@@ -146,7 +147,7 @@ func quotaErrors(errs []ec2types.CreateFleetError, req cloud.LaunchRequest, p la
 	buckets := map[string]bool{}
 	for _, e := range errs {
 		for _, key := range tried(e, req, p) {
-			buckets[QuotaBucket(key.InstanceType)] = true
+			buckets[health.Bucket(key.InstanceType)] = true
 		}
 	}
 	var found []error
@@ -154,20 +155,4 @@ func quotaErrors(errs []ec2types.CreateFleetError, req cloud.LaunchRequest, p la
 		found = append(found, &cloud.QuotaError{Market: req.Market, Bucket: bucket, Message: message})
 	}
 	return found
-}
-
-// QuotaBucket answers the vCPU quota that an instance type counts against, as Service Quotas names its families.
-func QuotaBucket(instanceType string) string {
-	t := cloud.InstanceType{Name: instanceType}
-	switch category := t.Category(); category {
-	case "g", "gr", "vt":
-		return "G and VT"
-	case "p", "f", "x", "dl":
-		return strings.ToUpper(category)
-	case "inf", "trn":
-		return strings.ToUpper(category[:1]) + category[1:]
-	case "a", "c", "d", "h", "i", "m", "r", "t", "z", "im", "is":
-		return "Standard"
-	}
-	return t.Family()
 }

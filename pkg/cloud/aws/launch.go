@@ -79,10 +79,11 @@ func planLaunch(req cloud.LaunchRequest) (launchPlan, error) {
 	}
 	p := launchPlan{zoneOf: map[string]string{}}
 	subnets := bestSubnets(req.Template.Subnets)
+	known := catalogue.Embedded()
 	byImage := map[string]*imageGroup{}
 	missing := &cloud.MisconfiguredError{Field: fieldImages, Message: "the launch has no choices"}
 	for _, c := range req.Choices {
-		image, found := imageFor(req.Template.Images, c)
+		image, found := imageFor(req.Template.Images, c, known)
 		if !found {
 			missing.Field, missing.Message = fieldImages, fmt.Sprintf("no image for architecture %s (%s); select one", c.Architecture, c.InstanceType)
 			continue
@@ -125,9 +126,9 @@ func bestSubnets(subnets []cloud.Subnet) map[string]cloud.Subnet {
 
 // imageFor answers the first image of the architecture in the variant that drives the type's GPUs, or else the first of
 // the architecture. Types that the embedded facts do not know are taken for NVIDIA's, as nearly all are.
-func imageFor(images []cloud.Image, c cloud.Choice) (cloud.Image, bool) {
+func imageFor(images []cloud.Image, c cloud.Choice, known catalogue.Facts) (cloud.Image, bool) {
 	want := VariantNVIDIA
-	if t, known := catalogue.Embedded().Type(c.InstanceType); known && t.GPU.Manufacturer != "NVIDIA" {
+	if t, described := known.Type(c.InstanceType); described && t.GPU.Manufacturer != "NVIDIA" {
 		want = VariantStandard
 	}
 	for _, fits := range []func(cloud.Image) bool{
