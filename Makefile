@@ -24,10 +24,10 @@ demo: build controlplane ## The real controller, API server and scheduler, and a
 build: ## Build slipway, fakeaws and the demo into bin/
 	@mkdir -p $(BIN)
 	@for program in ./cmd/slipway ./cmd/fakeaws ./test/demo; do echo "building $$program"; \
-	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $$program; done
+	  $(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ $$program; done
 
 .PHONY: controlplane
-controlplane: ## Build etcd, kube-apiserver, kube-scheduler and kube-controller-manager into one program (8 minutes, once)
+controlplane: ## Build etcd, kube-apiserver, kube-scheduler and kube-controller-manager into one program (about 10 minutes on 2 cores, once)
 	@$(GO) run ./test/cluster/build
 
 ##@ Check

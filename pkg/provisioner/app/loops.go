@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/act"
+	"github.com/slipway-sh/slipway/pkg/provisioner/grow"
+	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
+	"github.com/slipway-sh/slipway/pkg/provisioner/notice"
+	"github.com/slipway-sh/slipway/pkg/provisioner/orphan"
+	"github.com/slipway-sh/slipway/pkg/provisioner/shrink"
+)
+
+// shrinkTick is the pace of looking for idle nodes; a node that is due sooner is looked at when it is.
+const shrinkTick = 5 * time.Second
+
+// loops are the parts that run on their own and that reconcilers refer to.
+type loops struct {
+	grow   *grow.Loop
+	mirror *inventory.Mirror
+}
+
+func (a *assembly) loops() (*loops, error) {
+	sweeper, err := orphan.New(orphan.Config{
+		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Events: a.mgr.GetEventRecorder("slipway"),
+		Meter: a.metrics, Log: a.Log.WithName("orphan"), Every: a.OrphansEvery, Now: a.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mirror, err := inventory.New(inventory.Config{
+		Reader: a.mgr.GetCache(), Catalogue: a.catalogue, NodeClasses: a.classes, Health: healthOf{a.book},
+		Orphans: sweeper.Orphans, Region: a.Region, Now: a.now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	actor := act.New(a.mgr.GetClient(), func(c v1alpha1.NodeClaim) {
+		mirror.Expect(c)
+		a.book.Begin(c.Name, offeringsOf(&c), a.now())
+	}, func(name string) {
+		mirror.Seen(name)
+		a.book.End(name)
+	}, a.now)
+	growing := grow.New(a.Windows, mirror, actor, observer{a.metrics, a.events, a.now}, a.Log.WithName("grow"))
+	shrinking, err := shrink.New(shrink.Config{
+		View: mirror, Retirer: actor, Live: a.mgr.GetAPIReader(), Now: a.now, Log: a.Log.WithName("shrink"),
+		Tick: shrinkTick, Settle: a.FenceSettle,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.catalogue.OnChange(growing.Wake)
+	runnables := []manager.Runnable{
+		a.catalogue, sweeper, afterSweep{growing, sweeper.Looked()}, shrinking,
+		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, seen: mirror.Seen, ended: a.book.End}},
+	}
+	if a.Cloud.Notices != nil {
+		listener, err := notice.New(notice.Config{
+			Source: a.Cloud.Notices, Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Health: a.book, Grow: growing,
+			Metrics: a.metrics, Events: a.events, Now: a.now,
+		})
+		if err != nil {
+			return nil, err
+		}
+		runnables = append(runnables, listener)
+	}
+	for _, r := range runnables {
+		if err := a.mgr.Add(r); err != nil {
+			return nil, fmt.Errorf("adding %T: %w", r, err)
+		}
+	}
+	return &loops{grow: growing, mirror: mirror}, nil
+}
+
+// offeringsOf are the offerings that a claim may be launched from.
+func offeringsOf(c *v1alpha1.NodeClaim) []cloud.OfferingKey {
+	keys := make([]cloud.OfferingKey, len(c.Spec.Choices))
+	for i, choice := range c.Spec.Choices {
+		keys[i] = cloud.OfferingKey{InstanceType: choice.InstanceType, Zone: choice.Zone, Market: cloud.Market(c.Spec.Market)}
+	}
+	return keys
+}
+
+// afterSweep starts growing once the first sweep knows the machines that have no claim: before that a limit could be exceeded by what a
+// former leader launched.
+type afterSweep struct {
+	*grow.Loop
+	swept <-chan struct{}
+}
+
+// Start waits, then runs the loop.
+func (s afterSweep) Start(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.swept:
+		s.Wake()
+		return s.Loop.Start(ctx)
+	}
+}

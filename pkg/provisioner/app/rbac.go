@@ -1,0 +1,32 @@
+package app
+
+// What the controller may do in the cluster. It is least: the demo and every integration test run under it. It reads no Secret and no
+// ConfigMap, and has no webhook.
+//
+// Watched, to plan with:
+// +kubebuilder:rbac:groups="",resources=pods;nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=daemonsets,verbs=get;list;watch
+//
+// Nodes get their labels, taints and gate, and are deleted with their machine:
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=patch;delete
+//
+// Pods are asked to leave through the Eviction API, and deleted only before the deadline of a notice:
+// +kubebuilder:rbac:groups="",resources=pods/eviction,verbs=create
+// +kubebuilder:rbac:groups="",resources=pods,verbs=delete
+//
+// Our own objects. Provisioners are written for those that are carried over from karpenter.sh/v1alpha5, node classes for their finalizer:
+// +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=slipway.sh,resources=provisioners,verbs=get;list;watch;create;update;patch
+// +kubebuilder:rbac:groups=slipway.sh,resources=ec2nodeclasses,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims/status;provisioners/status;ec2nodeclasses/status,verbs=update;patch
+// +kubebuilder:rbac:groups=slipway.sh,resources=provisioners/finalizers;nodeclaims/finalizers,verbs=update
+// +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners,verbs=get;list;watch
+// +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/status,verbs=update;patch
+// +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/finalizers,verbs=update
+//
+// Events tell users what happened; the lease says who leads:
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=create;get;update,namespace=slipway
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch,namespace=slipway
+
+//go:generate go tool controller-gen rbac:roleName=slipway paths=. output:rbac:dir=../../../charts/slipway/files

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// timeline prints what happens, each line with the seconds since the start.
+type timeline struct {
+	out   io.Writer
+	start time.Time
+
+	mu   sync.Mutex
+	last counts
+}
+
+func newTimeline(out io.Writer) *timeline { return &timeline{out: out, start: time.Now()} }
+
+func (t *timeline) title(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintf(t.out, "\n== %s\n", fmt.Sprintf(format, args...))
+}
+
+func (t *timeline) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintf(t.out, "%7.1fs  %s\n", time.Since(t.start).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// counts is where pods and nodes stand at a moment.
+type counts struct {
+	pending, held, running                                   int
+	claims, launched, joined, ready, draining, gpus, dollars int
+}
+
+func (t *timeline) header() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintf(t.out, "%8s  %29s   %43s\n", "", "──────────── pods ───────────", "──────────────── nodes ────────────────────")
+	fmt.Fprintf(t.out, "%8s  %9s %9s %9s   %6s %8s %6s %6s %8s %5s %7s\n", "", "pending", "held", "running", "claims", "launched",
+		"joined", "ready", "draining", "GPUs", "$/h")
+	t.last = counts{}
+}
+
+// row prints where things stand, if that has changed.
+func (t *timeline) row(c counts) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c == t.last {
+		return
+	}
+	t.last = c
+	fmt.Fprintf(t.out, "%7.1fs  %9d %9d %9d   %6d %8d %6d %6d %8d %5d %7.2f\n", time.Since(t.start).Seconds(), c.pending, c.held,
+		c.running, c.claims, c.launched, c.joined, c.ready, c.draining, c.gpus, float64(c.dollars)/1e6)
+}
