@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
@@ -116,6 +117,7 @@ func clientFor(t *testing.T, c *cluster.Cluster) client.Client {
 // runReconciler runs the reconciler as the product does, until the test ends.
 func runReconciler(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
+	ctrl.SetLogger(logr.Discard()) // else controller-runtime complains of having none
 	mgr, err := ctrl.NewManager(c.Config, ctrl.Options{Scheme: scheme(t), Metrics: metricsserver.Options{BindAddress: "0"}})
 	if err != nil {
 		t.Fatal(err)
