@@ -11,46 +11,48 @@ import (
 )
 
 // batch finds the claims of the machines that one delivery of notices is about. A queue may carry notices for every machine of the
-// account: the API server is asked at most once per delivery for those that the cache does not know.
+// account: for those that the cache does not know, the API server is asked once per delivery, not once each.
 type batch struct {
-	cached client.Reader
-	live   func(context.Context) (*v1alpha1.NodeClaimList, error)
+	cached, live func(context.Context) ([]v1alpha1.NodeClaim, error)
 }
 
 func newBatch(cached, live client.Reader) *batch {
+	return &batch{cached: listOnce(cached, client.UnsafeDisableDeepCopy), live: listOnce(live)}
+}
+
+// listOnce answers the same list again, once there is one.
+func listOnce(from client.Reader, opts ...client.ListOption) func(context.Context) ([]v1alpha1.NodeClaim, error) {
 	var (
 		mu   sync.Mutex
-		list *v1alpha1.NodeClaimList
+		have *v1alpha1.NodeClaimList
 	)
-	return &batch{cached: cached, live: func(ctx context.Context) (*v1alpha1.NodeClaimList, error) {
+	return func(ctx context.Context) ([]v1alpha1.NodeClaim, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		if list != nil {
-			return list, nil
+		if have == nil {
+			var list v1alpha1.NodeClaimList
+			if err := from.List(ctx, &list, opts...); err != nil {
+				return nil, fmt.Errorf("listing NodeClaims: %w", err)
+			}
+			have = &list
 		}
-		var fresh v1alpha1.NodeClaimList
-		if err := live.List(ctx, &fresh); err != nil {
-			return nil, fmt.Errorf("listing NodeClaims on the API server: %w", err)
-		}
-		list = &fresh
-		return list, nil
-	}}
+		return have.Items, nil
+	}
 }
 
 // find answers a copy of the claim of a machine; nil: there is none, and launching says whether some claim may yet turn out to have it.
 func (b *batch) find(ctx context.Context, instanceID string) (claim *v1alpha1.NodeClaim, launching bool, err error) {
-	var cached v1alpha1.NodeClaimList
-	if err := b.cached.List(ctx, &cached, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, false, fmt.Errorf("listing NodeClaims: %w", err)
-	}
-	if claim, _ := pick(cached.Items, instanceID); claim != nil {
-		return claim, false, nil
-	}
-	list, err := b.live(ctx)
+	claims, err := b.cached(ctx)
 	if err != nil {
 		return nil, false, err
 	}
-	claim, launching = pick(list.Items, instanceID)
+	if claim, _ := pick(claims, instanceID); claim != nil {
+		return claim, false, nil
+	}
+	if claims, err = b.live(ctx); err != nil {
+		return nil, false, fmt.Errorf("asking the API server: %w", err)
+	}
+	claim, launching = pick(claims, instanceID)
 	return claim, launching, nil
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 )
 
-// stale is a client whose lists show the past, as a cache may.
+// stale is a client that shows the past, as a cache may.
 type stale struct {
 	client.Client
 	claims v1alpha1.NodeClaimList
@@ -30,6 +30,18 @@ func (s *stale) List(ctx context.Context, list client.ObjectList, opts ...client
 		return s.Client.List(ctx, list, opts...)
 	}
 	return nil
+}
+
+func (s *stale) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	if n, ok := o.(*corev1.Node); ok {
+		for i := range s.nodes.Items {
+			if s.nodes.Items[i].Name == key.Name {
+				s.nodes.Items[i].DeepCopyInto(n)
+				return nil
+			}
+		}
+	}
+	return s.Client.Get(ctx, key, o, opts...)
 }
 
 func TestAStaleCacheOverwritesNothing(t *testing.T) {

@@ -86,6 +86,16 @@ func (e *effect) fence(ctx context.Context) (*corev1.Node, error) {
 
 // node answers a copy of the claim's node, also one that joined a moment ago and that the claim does not name yet; nil: there is none.
 func (e *effect) node(ctx context.Context) (*corev1.Node, error) {
+	if name := e.claim.Status.NodeName; name != "" {
+		var n corev1.Node
+		err := e.cfg.Client.Get(ctx, client.ObjectKey{Name: name}, &n)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("reading node %s: %w", name, err)
+		}
+		if err == nil && isNodeOf(&n, e.claim) {
+			return &n, nil
+		}
+	}
 	var nodes corev1.NodeList
 	if err := e.cfg.Client.List(ctx, &nodes, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing nodes: %w", err)
