@@ -199,11 +199,9 @@ func (s *scope) writeStatus(ctx context.Context) error {
 	if equality.Semantic.DeepEqual(s.before.Status, s.claim.Status) {
 		return nil
 	}
-	patch := client.MergeFrom(s.before)
-	if !equality.Semantic.DeepEqual(s.before.Status.Retire, s.claim.Status.Retire) {
-		patch = locked(s.before)
-	}
-	if err := s.r.cfg.Client.Status().Patch(ctx, s.claim, patch); client.IgnoreNotFound(err) != nil {
+	// A merge patch replaces the whole list of conditions. Without the lock a pass over a stale claim, whose intent to launch was just
+	// refused for being stale, would put the intent back over the machine that the pass before it has bought.
+	if err := s.r.cfg.Client.Status().Patch(ctx, s.claim, locked(s.before)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("writing the status: %w", err)
 	}
 	s.before = s.claim.DeepCopy()
