@@ -21,15 +21,20 @@ const reasonTokenReused v1alpha1.Reason = "LaunchTokenReused"
 // launch buys the machine. What is known about it stands in the condition Launched:
 //
 //	absent    nothing was asked of the cloud
-//	Unknown   a machine may exist: a launch was begun (and perhaps a crash or a lost reply followed). LastTransitionTime is
-//	          the time of the latest attempt
+//	Unknown   a machine may exist: a launch was begun (and perhaps a crash or a lost reply followed)
 //	False     the cloud has said that there is none
 //	True      status.instanceID is it
+//
+// Until it is True its LastTransitionTime is the time of the latest attempt.
 func (s *scope) launch(ctx context.Context) (bool, error) {
 	if s.claim.Status.InstanceID != "" {
 		return true, nil
 	}
 	if s.claim.Status.Retire != nil {
+		return false, nil
+	}
+	if wait := s.backoff(); wait > 0 {
+		s.again(wait)
 		return false, nil
 	}
 	doubt := s.inDoubt()
@@ -76,7 +81,7 @@ func (s *scope) inDoubt() bool {
 // is never based on a stale cache, and never begins once the claim is deleted.
 func (s *scope) intend(ctx context.Context) error {
 	before := s.claim.DeepCopy()
-	s.setAttempt(v1alpha1.ReasonLaunching, "asking the cloud for a machine")
+	s.setAttempt(metav1.ConditionUnknown, v1alpha1.ReasonLaunching, "asking the cloud for a machine")
 	if err := s.r.cfg.Client.Status().Patch(ctx, s.claim, locked(before)); err != nil {
 		return fmt.Errorf("noting the intent to launch: %w", err)
 	}
@@ -84,10 +89,25 @@ func (s *scope) intend(ctx context.Context) error {
 	return nil
 }
 
-// setAttempt sets Launched=Unknown with the present as its transition time, also if it was Unknown before.
-func (s *scope) setAttempt(reason v1alpha1.Reason, message string) {
-	s.set(v1alpha1.ConditionLaunched, metav1.ConditionUnknown, reason, message)
+// setAttempt sets Launched to a status other than True, with the present as its transition time whatever it was before.
+func (s *scope) setAttempt(status metav1.ConditionStatus, reason v1alpha1.Reason, message string) {
+	s.set(v1alpha1.ConditionLaunched, status, reason, message)
 	s.condition(v1alpha1.ConditionLaunched).LastTransitionTime = metav1.NewTime(s.now)
+}
+
+// backoff is how long the next attempt has to wait. It doubles as the claim grows older, up to 15 s, and is counted from the latest
+// attempt: the claim's own status is among what wakes its reconciler.
+func (s *scope) backoff() time.Duration {
+	c := s.condition(v1alpha1.ConditionLaunched)
+	if c == nil {
+		return 0
+	}
+	switch v1alpha1.Reason(c.Reason) {
+	case v1alpha1.ReasonThrottled, v1alpha1.ReasonOutage, v1alpha1.ReasonNodeClassNotReady:
+		age := c.LastTransitionTime.Sub(s.claim.CreationTimestamp.Time)
+		return c.LastTransitionTime.Add(min(max(age, time.Second), 15*time.Second) + s.jitter()).Sub(s.now)
+	}
+	return 0
 }
 
 // adopt finds the machine that an earlier attempt has bought, and answers whether there is one.
@@ -148,7 +168,7 @@ func (s *scope) launchRefused(err error, doubt bool) error {
 	case errors.Is(err, cloud.ErrThrottled):
 		return s.launchLater(v1alpha1.ReasonThrottled, err, doubt)
 	case errors.Is(err, cloud.ErrTokenReused):
-		s.setAttempt(reasonTokenReused, err.Error())
+		s.setAttempt(metav1.ConditionUnknown, reasonTokenReused, err.Error())
 		s.again(pollInterval)
 		return nil
 	}
@@ -156,14 +176,14 @@ func (s *scope) launchRefused(err error, doubt bool) error {
 	return s.launchLater(v1alpha1.ReasonOutage, err, true)
 }
 
-// launchLater waits for another attempt with the same token; the wait doubles as the claim grows older, up to 15 s.
+// launchLater leaves it to a later attempt, with the same token.
 func (s *scope) launchLater(reason v1alpha1.Reason, err error, doubt bool) error {
 	age := s.now.Sub(s.claim.CreationTimestamp.Time)
-	if left := s.r.cfg.Deadlines.Launch - age; left <= 0 {
+	if age >= s.r.cfg.Deadlines.Launch {
 		return s.launchFailed(reason, fmt.Errorf("not launched within %s: %w", s.r.cfg.Deadlines.Launch, err), doubt)
 	}
 	s.noteRefusal(reason, err, doubt)
-	s.again(min(max(age, time.Second), 15*time.Second) + s.jitter())
+	s.again(s.backoff())
 	return nil
 }
 
@@ -181,7 +201,7 @@ func (s *scope) noteRefusal(reason v1alpha1.Reason, err error, doubt bool) {
 	if doubt {
 		status = metav1.ConditionUnknown
 	}
-	s.set(v1alpha1.ConditionLaunched, status, reason, err.Error())
+	s.setAttempt(status, reason, err.Error())
 }
 
 // awaitReused gives the machine of a reused token time to show; asking the cloud again would be refused again.

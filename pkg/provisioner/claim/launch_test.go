@@ -82,6 +82,10 @@ func TestTroubledLaunch(t *testing.T) {
 				if len(w.cloud.Machines()) != 1 {
 					t.Errorf("%d machines were launched\n%s", len(w.cloud.Machines()), w.dump())
 				}
+				if calls := w.cloud.Journal().Counts["CreateFleet"]; calls > 8 {
+					t.Errorf("the cloud was asked %d times for one machine", calls)
+				}
+				w.check()
 			})
 		})
 	}

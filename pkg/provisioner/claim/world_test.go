@@ -67,9 +67,8 @@ type world struct {
 	dead      bool
 	crashes   int
 
-	stale *rand.Rand        // if set, the controller reads from a cache that lags
-	cache map[string]string // kind/name to the JSON of the object: unused unless stale
-	lag   *snapshot
+	stale *rand.Rand // if set, the controller reads from a cache that lags
+	lag   client.Client
 }
 
 var errCrash = errors.New("the controller was killed")
@@ -199,13 +198,13 @@ func (w *world) funcs() interceptor.Funcs {
 		},
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			if w.lag != nil {
-				return w.lag.get(key, o)
+				return w.lag.Get(ctx, key, o, opts...)
 			}
 			return c.Get(ctx, key, o, opts...)
 		},
 		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 			if w.lag != nil {
-				return w.lag.client.List(ctx, l, opts...)
+				return w.lag.List(ctx, l, opts...)
 			}
 			return c.List(ctx, l, opts...)
 		},
@@ -352,28 +351,54 @@ func (w *world) told(words ...string) bool {
 	})
 }
 
-// snapshot is what a lagging cache holds.
-type snapshot struct {
-	client  client.Client
-	objects map[string]client.Object
-}
-
-func (s *snapshot) get(key client.ObjectKey, o client.Object) error {
-	return s.client.Get(context.Background(), key, o)
-}
-
 // tick lets a second pass: kubelets do their work, the cache may catch up, the queue hands out what is due.
-func (w *world) tick() {
-	time.Sleep(time.Second)
+func (w *world) tick() { w.tickUpTo(time.Second) }
+
+// next is how long nothing will happen by itself: at least a second.
+func (w *world) next() time.Duration {
+	w.enqueueChanges() // of what the test has done since the last tick
+	now := time.Now()
+	if w.stale != nil || len(w.dueClaims()) > 0 {
+		return time.Second
+	}
+	soonest := w.nextGC
+	consider := func(at time.Time) {
+		if at.After(now) && at.Before(soonest) {
+			soonest = at
+		}
+	}
+	for _, at := range w.due {
+		consider(at)
+	}
+	for _, end := range w.ends {
+		consider(end)
+	}
+	for _, m := range w.cloud.Machines() {
+		consider(m.JoinAt)
+		consider(m.GPUAt)
+	}
+	if at, any := w.cloud.Next(); any {
+		consider(at)
+	}
+	return max(time.Second, soonest.Sub(now))
+}
+
+// tickUpTo is tick for as long as nothing happens, at most for limit.
+func (w *world) tickUpTo(limit time.Duration) {
+	time.Sleep(max(time.Second, min(limit, w.next())))
 	w.kubelets()
 	if w.stale != nil && (w.lag == nil || w.stale.IntN(3) == 0) {
 		w.lag = w.takeSnapshot()
 	}
 	w.enqueueChanges()
 	w.sweep()
-	for range 20 { // a claim may ask to be seen again at once
+	for round := 0; ; round++ { // a claim may ask to be seen again at once, but not for ever
 		due := w.dueClaims()
 		if len(due) == 0 {
+			break
+		}
+		if round == 20 {
+			w.problem("claim %s is reconciled over and over", due[0])
 			break
 		}
 		for _, name := range due {
@@ -425,7 +450,7 @@ func (w *world) reconcile(name string) {
 func (w *world) enqueueChanges() {
 	reader := client.Reader(w.admin)
 	if w.lag != nil {
-		reader = w.lag.client
+		reader = w.lag
 	}
 	var claims v1alpha1.NodeClaimList
 	var nodes corev1.NodeList
@@ -467,7 +492,8 @@ func (w *world) dueByNode(claims []v1alpha1.NodeClaim, n *corev1.Node) {
 	}
 }
 
-func (w *world) takeSnapshot() *snapshot {
+// takeSnapshot answers what a cache holds that is up to date now.
+func (w *world) takeSnapshot() client.Client {
 	b := fake.NewClientBuilder().WithScheme(w.admin.Scheme()).WithStatusSubresource(&v1alpha1.NodeClaim{})
 	for _, i := range claim.Indexes() {
 		b = b.WithIndex(i.Object, i.Field, i.Extract)
@@ -476,7 +502,7 @@ func (w *world) takeSnapshot() *snapshot {
 	var nodes corev1.NodeList
 	w.must(w.admin.List(w.ctx, &claims))
 	w.must(w.admin.List(w.ctx, &nodes))
-	return &snapshot{client: b.WithLists(&claims, &nodes).Build()}
+	return b.WithLists(&claims, &nodes).Build()
 }
 
 // kubelets play the machines: they join, show GPUs, and end pods whose grace is over.
@@ -509,11 +535,11 @@ func nodeName(m sim.Machine) string { return m.PrivateDNS }
 func (w *world) join(m sim.Machine) {
 	w.seen["joined/"+m.ID] = "yes"
 	node := &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: nodeName(m), UID: types.UID("node-" + m.ID), CreationTimestamp: metav1.Now(), Labels: maps.Clone(m.Fleet.Node.Labels)},
+		ObjectMeta: metav1.ObjectMeta{Name: nodeName(m), UID: types.UID("node-" + m.ID), CreationTimestamp: metav1.Now(), Labels: maps.Clone(m.Node.Labels)},
 		Spec:       corev1.NodeSpec{ProviderID: m.ProviderID()},
 		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
 	}
-	for _, t := range m.Fleet.Node.Taints {
+	for _, t := range m.Node.Taints {
 		node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: t.Key, Value: t.Value, Effect: corev1.TaintEffect(t.Effect)})
 	}
 	w.must(w.admin.Create(w.ctx, node))
@@ -552,13 +578,13 @@ func (w *world) run(what string, limit time.Duration, done func() bool) {
 		if time.Since(start) > limit {
 			w.t.Fatalf("after %s: still not %s\n%s", limit, what, w.dump())
 		}
-		w.tick()
+		w.tickUpTo(time.Minute)
 	}
 }
 
 func (w *world) pass(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		w.tick()
+		w.tickUpTo(time.Until(end))
 	}
 }
 
