@@ -21,6 +21,7 @@ type options struct {
 	seed                                uint64
 	stock                               int
 	boot, visible, join, gpu, shutDown  delayFlag
+	fleet                               delayFlag
 	noticeLead, podStart, podStop, tick time.Duration
 	pricing, ignoreTokens, quietStates  bool
 }
@@ -91,6 +92,7 @@ func (o *options) bindAccount(f *flag.FlagSet) {
 	f.StringVar(&o.script, "script", "", "file of faults: see the documentation of sim.Parse")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of everything that is left to chance")
 	f.BoolVar(&o.ignoreTokens, "ignore-tokens", false, "treat every launch as a new one, whatever its client token")
+	f.Var(&o.fleet, "fleet-time", "time that a CreateFleet takes; half of it passes before machines are bought; 1s, or 1s-2s for a time in between")
 	f.BoolVar(&o.quietStates, "quiet-states", false, "send no notices of state changes")
 	f.DurationVar(&o.noticeLead, "notice-lead", sim.DefaultNoticeLead, "time between a spot warning and the machine's end")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -47,11 +49,23 @@ func run(ctx context.Context, o options, output io.Writer) error {
 			return err
 		}
 	}
-	handler, err := wire.New(wire.Config{Cloud: region, Log: log, Account: o.account, QueueName: o.queue, Pricing: o.pricing, Cluster: cluster})
+	handler, err := wire.New(wire.Config{Cloud: region, Log: log, Account: o.account, QueueName: o.queue, Pricing: o.pricing,
+		Cluster: cluster, FleetTime: drawn(o.fleet, o.seed)})
 	if err != nil {
 		return err
 	}
 	return serve(ctx, o, handler, player, log)
+}
+
+// drawn answers times that are drawn evenly from a delay's range.
+func drawn(d delayFlag, seed uint64) func() time.Duration {
+	var mu sync.Mutex
+	random := rand.New(rand.NewPCG(seed, 0))
+	return func() time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		return d.Base + time.Duration(random.Int64N(int64(d.Jitter)+1))
+	}
 }
 
 // newCloud makes the region of the embedded facts, as far as the flags want it.

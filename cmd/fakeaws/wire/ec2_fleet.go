@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/cloud/sim"
@@ -20,7 +21,10 @@ func (s *Server) createFleet(f *form) ([]element, error) {
 	if err != nil {
 		return nil, err
 	}
+	half := s.FleetTime() / 2
+	time.Sleep(half) // whether or not the caller still waits
 	kids, ids, err := s.launch(f)
+	time.Sleep(half)
 	if err != nil {
 		finish(err.Error())
 		return nil, err

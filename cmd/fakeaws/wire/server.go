@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slipway-sh/slipway/pkg/cloud/sim"
 )
@@ -25,6 +26,9 @@ type Config struct {
 	Pricing bool
 	// Cluster is what EKS says of the cluster.
 	Cluster Cluster
+	// FleetTime answers how long the next CreateFleet takes: half of it passes before the machines are bought, half until the caller
+	// learns of them. It is called from many goroutines; nil: no time.
+	FleetTime func() time.Duration
 }
 
 // Cluster is a cluster as EKS describes it.
@@ -67,6 +71,9 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("checking the wire's configuration: %w", err)
 	}
 	config.Account = cmp.Or(config.Account, "123456789012")
+	if config.FleetTime == nil {
+		config.FleetTime = func() time.Duration { return 0 }
+	}
 	config.Cluster.Version = cmp.Or(config.Cluster.Version, sim.KubernetesVersion)
 	config.Cluster.ServiceCIDR = cmp.Or(config.Cluster.ServiceCIDR, "10.100.0.0/16")
 	s := &Server{Config: config, mux: http.NewServeMux(), templates: newTemplates(), profiles: map[string]*profile{}}
