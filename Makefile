@@ -59,7 +59,7 @@ lint: ## gofmt, vet, staticcheck
 
 .PHONY: generate
 generate: ## Write what is generated: deep copies, CRDs, RBAC, the catalogue's embedded facts stay as they are
-	$(GO) generate ./pkg/apis/... ./pkg/provisioner/...
+	$(GO) generate ./pkg/apis/v1alpha1 ./pkg/apis/karpenterv1alpha5 ./pkg/provisioner/...
 
 .PHONY: verify
 verify: generate ## Fail if anything generated or go.mod differs from what is checked in

@@ -18,6 +18,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/slipway-sh/slipway/test/stage"
 )
 
@@ -26,6 +29,7 @@ func main() {
 	keep := flag.Bool("keep", false, "leave everything running")
 	timeout := flag.Duration("timeout", 15*time.Minute, "give up after so long")
 	flag.Parse()
+	ctrllog.SetLogger(logr.Discard()) // what is worth telling is on the timeline
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *bin, *keep, *timeout); err != nil {
@@ -44,7 +48,7 @@ func run(ctx context.Context, bin string, keep bool, timeout time.Duration) (err
 	t.title("setting the stage")
 	s, err := stage.Set(limited, stage.Options{
 		Bin: bin, Logs: filepath.Join(bin, "demo-logs"), Progress: func(what string) { t.note("%s", what) },
-		FakeAWS: []string{"--boot", "4s,2s", "--join", "3s,2s", "--gpu-delay", "3s,2s", "--seed", "1"},
+		FakeAWS: []string{"--boot", "3s-6s", "--join", "2s-5s", "--gpu-delay", "2s-5s", "--shutdown", "3s-6s", "--seed", "1"},
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/cloud/health"
 	"github.com/slipway-sh/slipway/pkg/provisioner/act"
 	"github.com/slipway-sh/slipway/pkg/provisioner/grow"
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
@@ -28,7 +29,7 @@ type loops struct {
 
 func (a *assembly) loops() (*loops, error) {
 	sweeper, err := orphan.New(orphan.Config{
-		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Events: a.mgr.GetEventRecorder("slipway"),
+		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Events: a.events,
 		Meter: a.metrics, Log: a.Log.WithName("orphan"), Every: a.OrphansEvery, Now: a.now,
 	})
 	if err != nil {
@@ -58,7 +59,7 @@ func (a *assembly) loops() (*loops, error) {
 	}
 	a.catalogue.OnChange(growing.Wake)
 	runnables := []manager.Runnable{
-		a.catalogue, sweeper, afterSweep{growing, sweeper.Looked()}, shrinking,
+		a.catalogue, sweeper, afterSweep{growing, sweeper.Looked()}, shrinking, pruner{a.book, a.now},
 		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, seen: mirror.Seen, ended: a.book.End}},
 	}
 	if a.Cloud.Notices != nil {
@@ -77,6 +78,29 @@ func (a *assembly) loops() (*loops, error) {
 		}
 	}
 	return &loops{grow: growing, mirror: mirror}, nil
+}
+
+// pruner lets the book of offerings forget what is long over.
+type pruner struct {
+	book *health.Book
+	now  func() time.Time
+}
+
+// pruneEvery bounds what the book keeps beyond its time.
+const pruneEvery = 10 * time.Minute
+
+// Start prunes until ctx ends.
+func (p pruner) Start(ctx context.Context) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			p.book.Prune(p.now())
+		}
+	}
 }
 
 // offeringsOf are the offerings that a claim may be launched from.

@@ -65,14 +65,11 @@ func podOf(ref v1alpha1.PodRef) *corev1.Pod {
 	}
 }
 
-// degraded counts the sources that older facts stand in for.
+// degraded logs the sources that older facts stand in for; the metric is the observed catalogue's.
 func (a *assembly) degraded(list []cloud.Degradation) {
-	var sources []string
 	for _, d := range list {
 		a.Log.Info("A source of prices or types is replaced by older facts", "source", d.Source, "message", d.Message)
-		sources = append(sources, d.Source)
 	}
-	a.metrics.CatalogDegraded(sources)
 }
 
 // healthOf answers health in the planner's words.

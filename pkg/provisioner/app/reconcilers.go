@@ -7,7 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/discovery"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/carryover"
@@ -20,7 +22,7 @@ import (
 func (a *assembly) reconcilers(l *loops) error {
 	claims, err := claim.New(claim.Config{
 		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Templates: a.classes, Catalog: a.catalogue,
-		Health: a.book, Events: a.mgr.GetEventRecorder("slipway"), Meter: a.metrics, Region: a.Region,
+		Health: a.book, Events: a.events, Meter: a.metrics, Region: a.Region,
 		Deadlines: a.Deadlines, NoticeMargin: a.NoticeMargin, Now: a.now,
 	})
 	if err != nil {
@@ -48,22 +50,41 @@ func (a *assembly) reconcilers(l *loops) error {
 	return a.carryOver()
 }
 
-// carryOver adds the reconciler of karpenter.sh/v1alpha5 if the cluster serves that API. It is looked up once: a CRD that is installed
-// later asks for a restart, and the log says so.
+// carryOver has karpenter.sh/v1alpha5 carried over from when the cluster serves that API, which may be later than now.
 func (a *assembly) carryOver() error {
 	client, err := discovery.NewDiscoveryClientForConfig(a.Kubernetes)
 	if err != nil {
 		return fmt.Errorf("making a discovery client: %w", err)
 	}
-	served, err := carryover.Served(client)
-	if err != nil {
-		return fmt.Errorf("looking for karpenter.sh/v1alpha5: %w", err)
+	return a.mgr.Add(&oldAPI{discovery: client, mgr: a.mgr, log: a.Log.WithName("carryover")})
+}
+
+// oldAPI waits for the CRD of karpenter.sh/v1alpha5 and then adds its reconciler.
+type oldAPI struct {
+	discovery carryover.GroupVersions
+	mgr       manager.Manager
+	log       logr.Logger
+}
+
+// lookForOldAPI is how often the CRD is looked for until it is there.
+const lookForOldAPI = 10 * time.Second
+
+// Start looks until the API is served or ctx ends. A look that fails is repeated.
+func (o *oldAPI) Start(ctx context.Context) error {
+	for {
+		served, err := carryover.Served(o.discovery)
+		switch {
+		case err != nil:
+			o.log.Error(err, "Looking for karpenter.sh/v1alpha5", "retryIn", lookForOldAPI)
+		case served:
+			return (&carryover.Reconciler{Client: o.mgr.GetClient()}).SetupWithManager(o.mgr)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(lookForOldAPI):
+		}
 	}
-	if !served {
-		a.Log.Info("karpenter.sh/v1alpha5 is not served; Provisioners of that API are not carried over until the CRD is installed and the controller restarted")
-		return nil
-	}
-	return (&carryover.Reconciler{Client: a.mgr.GetClient()}).SetupWithManager(a.mgr)
 }
 
 // outlook answers what planning knows of a Provisioner, from a picture that is a few seconds old at most.
