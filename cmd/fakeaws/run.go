@@ -199,13 +199,18 @@ func serve(ctx context.Context, o options, handler http.Handler, player *machine
 		played <- nil
 	}
 	cancel(nil)
+	return errors.Join(failure, end(ctx, server, served), <-played)
+}
+
+// end lets open requests finish and answers what kept the server from ending well.
+func end(ctx context.Context, server *http.Server, served <-chan error) error {
 	last, stop := context.WithTimeout(context.WithoutCancel(ctx), graceful)
 	defer stop()
-	shutdown := server.Shutdown(last)
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		failure = errors.Join(failure, err)
+	err := server.Shutdown(last)
+	if late := <-served; !errors.Is(late, http.ErrServerClosed) {
+		err = errors.Join(err, late)
 	}
-	return errors.Join(failure, shutdown, <-played)
+	return err
 }
 
 // writeURL writes the whole file at once, so that whoever waits for it never reads half of it.

@@ -39,10 +39,10 @@ func (c *Cloud) Offerings() []cloud.Offering {
 // Types answers the instance types, sorted by name.
 func (c *Cloud) Types() []cloud.InstanceType { return slices.Clone(c.config.Types) }
 
-// ClusterName and Region are the Config's.
+// ClusterName is the Config's.
 func (c *Cloud) ClusterName() string { return c.config.ClusterName }
 
-// Region is the Config's region.
+// Region is the Config's, or its default.
 func (c *Cloud) Region() string { return c.config.Region }
 
 // Resolve is cloud.Templates'.

@@ -150,26 +150,3 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
-
-// Bucket is the group of families that shares a vCPU quota, in EC2's words: "G and VT", "P", "Standard", ...
-func Bucket(t cloud.InstanceType) string {
-	switch t.Category() {
-	case "g", "gr", "vt":
-		return "G and VT"
-	case "p":
-		return "P"
-	case "a", "c", "d", "h", "i", "m", "r", "t", "z", "im", "is":
-		return "Standard"
-	case "dl":
-		return "DL"
-	case "f":
-		return "F"
-	case "inf":
-		return "Inf"
-	case "trn":
-		return "Trn"
-	case "x":
-		return "X"
-	}
-	return t.Family()
-}

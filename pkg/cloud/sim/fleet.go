@@ -226,7 +226,7 @@ func (c *Cloud) quotaKey(key cloud.OfferingKey) QuotaKey {
 	if market == cloud.Reserved {
 		market = cloud.OnDemand // EC2 counts reserved capacity as on-demand
 	}
-	return QuotaKey{Market: market, Bucket: Bucket(c.types[key.InstanceType])}
+	return QuotaKey{Market: market, Bucket: cloud.QuotaBucket(key.InstanceType)}
 }
 
 // Free answers the stock that is left of an offering: Unlimited, or >= 0; 0 for what is not offered.

@@ -21,9 +21,6 @@ const (
 	TagProvisioner = "slipway.sh/provisioner"
 )
 
-// Context is context.Context, named here so that Config reads well.
-type Context = context.Context
-
 // Launch is cloud.Fleet's. It tries the choices in their order. A token under which nothing was launched is free again.
 func (c *Cloud) Launch(ctx context.Context, req cloud.LaunchRequest) (cloud.LaunchResult, error) {
 	if err := ctx.Err(); err != nil {
@@ -142,7 +139,7 @@ func launchError(errs []FleetError) error {
 	for _, e := range errs {
 		switch e.Code {
 		case CodeSpotQuota, CodeVCPUQuota:
-			return &cloud.QuotaError{Market: e.Choice.Key.Market, Bucket: Bucket(cloud.InstanceType{Name: e.Choice.Key.InstanceType}),
+			return &cloud.QuotaError{Market: e.Choice.Key.Market, Bucket: cloud.QuotaBucket(e.Choice.Key.InstanceType),
 				Message: e.Message}
 		case CodeNoAddress:
 			return &cloud.MisconfiguredError{Field: "spec.subnetSelectorTerms", Message: e.Message}

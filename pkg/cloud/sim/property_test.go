@@ -93,7 +93,7 @@ func (w *world) check(fail func(format string, args ...any)) {
 			continue
 		}
 		running[m.Key]++
-		vCPUs[sim.QuotaKey{Market: m.Key.Market, Bucket: sim.Bucket(types[m.Key.InstanceType])}] += types[m.Key.InstanceType].VCPUs
+		vCPUs[sim.QuotaKey{Market: m.Key.Market, Bucket: cloud.QuotaBucket(m.Key.InstanceType)}] += types[m.Key.InstanceType].VCPUs
 		if other := addresses[m.PrivateIP]; other != "" {
 			fail("%s and %s have the address %s", other, m.ID, m.PrivateIP)
 		}
