@@ -103,20 +103,23 @@ func TestCrash(t *testing.T) {
 		story
 		step int // how far apart the crashes are
 	}{
-		"idle":                  {story{claims: 1, reason: v1alpha1.RetireIdle}, 1},
-		"expired":               {story{claims: 1, reason: v1alpha1.RetireExpired}, 1},
-		"notice":                {story{claims: 1, reason: v1alpha1.RetireNotice}, 1},
-		"lost reply":            {story{claims: 1, reason: v1alpha1.RetireIdle, loseReply: true}, 1},
-		"tokens ignored":        {story{claims: 1, reason: v1alpha1.RetireIdle, ignoreTokens: true}, 1},
-		"lagging cache":         {story{claims: 1, reason: v1alpha1.RetireExpired, stale: 1}, 1},
-		"ten claims":            {story{claims: 10, reason: v1alpha1.RetireIdle}, 23},
-		"ten, lagging, notoken": {story{claims: 10, reason: v1alpha1.RetireExpired, stale: 2, ignoreTokens: true}, 29},
+		"expired":           {story{claims: 1, reason: v1alpha1.RetireExpired}, 1},
+		"idle":              {story{claims: 1, reason: v1alpha1.RetireIdle}, 3},
+		"notice":            {story{claims: 1, reason: v1alpha1.RetireNotice}, 3},
+		"lost reply":        {story{claims: 1, reason: v1alpha1.RetireIdle, loseReply: true}, 3},
+		"tokens ignored":    {story{claims: 1, reason: v1alpha1.RetireIdle, ignoreTokens: true}, 2},
+		"lagging cache":     {story{claims: 1, reason: v1alpha1.RetireExpired, stale: 1}, 3},
+		"ten claims":        {story{claims: 10, reason: v1alpha1.RetireIdle}, 71},
+		"ten, all troubles": {story{claims: 10, reason: v1alpha1.RetireExpired, stale: 2, ignoreTokens: true, loseReply: true}, 131},
 	}
 	for name, tc := range stories {
 		t.Run(name, func(t *testing.T) {
 			for _, late := range []bool{false, true} {
-				n := 0
-				for at := 1; ; at += tc.step {
+				n, step := 0, tc.step
+				if testing.Short() {
+					step *= 5
+				}
+				for at := 1; ; at += step {
 					s := tc.story
 					s.crashAt, s.late = at, late
 					if !s.live(t) {
@@ -130,4 +133,21 @@ func TestCrash(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCrash_catches: a controller that forgets its token buys twice when it is killed after a launch, and TestCrash would see it.
+func TestCrash_catches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		most := 0
+		for at := 1; at <= 5; at++ {
+			w := newWorld(t, options{})
+			w.forgetToken, w.crashAt, w.crashLate = true, at, true
+			w.create("a", 1, "g4dn.xlarge")
+			w.pass(30 * time.Second)
+			most = max(most, len(w.cloud.Machines()))
+		}
+		if most < 2 {
+			t.Error("the planted bug was not seen")
+		}
+	})
 }

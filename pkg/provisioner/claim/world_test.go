@@ -67,6 +67,8 @@ type world struct {
 	dead      bool
 	crashes   int
 
+	forgetToken bool // a planted bug: every launch has a token of its own
+
 	stale *rand.Rand // if set, the controller reads from a cache that lags
 	lag   client.Client
 }
@@ -274,6 +276,9 @@ func (l live) List(ctx context.Context, list client.ObjectList, opts ...client.L
 type fleet struct{ w *world }
 
 func (f fleet) Launch(ctx context.Context, req cloud.LaunchRequest) (result cloud.LaunchResult, err error) {
+	if f.w.forgetToken {
+		req.Token = fmt.Sprintf("%s-%d", req.Token, f.w.effects)
+	}
 	err = f.w.effect(func() (err error) { result, err = f.w.cloud.Launch(ctx, req); return err })
 	return result, err
 }
@@ -387,7 +392,7 @@ func (w *world) next() time.Duration {
 func (w *world) tickUpTo(limit time.Duration) {
 	time.Sleep(max(time.Second, min(limit, w.next())))
 	w.kubelets()
-	if w.stale != nil && (w.lag == nil || w.stale.IntN(3) == 0) {
+	if w.stale != nil && (w.lag == nil || w.stale.IntN(4) == 0) {
 		w.lag = w.takeSnapshot()
 	}
 	w.enqueueChanges()
