@@ -17,7 +17,7 @@ import (
 const (
 	TagCluster     = "eks:eks-cluster-name"
 	TagClaim       = "slipway.sh/claim"
-	TagToken       = "slipway.sh/launch-token"
+	TagToken       = "slipway.sh/claim-uid"
 	TagProvisioner = "slipway.sh/provisioner"
 )
 
