@@ -25,8 +25,8 @@ func FormatDollars(micro int64) string {
 // ParseDollars reads dollars as a plain decimal number, exactly; digits beyond the micro-dollar round up, so that a price is never
 // understated. It refuses negative numbers, exponents and anything above 9 digits of dollars.
 func ParseDollars(text string) (int64, error) {
-	whole, fraction, _ := strings.Cut(text, ".")
-	if whole == "" || len(whole) > 9 || !digits(whole) || !digits(fraction) {
+	whole, fraction, point := strings.Cut(text, ".")
+	if whole == "" || point && fraction == "" || len(whole) > 9 || !digits(whole) || !digits(fraction) {
 		return 0, fmt.Errorf("price %q is not a decimal number of dollars such as 0.526", text)
 	}
 	dollars, err := strconv.ParseInt(whole, 10, 64)

@@ -15,11 +15,22 @@ func TestDollars(t *testing.T) {
 			t.Errorf("ParseDollars(%q) = %d, %v; want %d", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", ".5", "-1", "1e3", "1.2.3", "1,5", "1234567890"} {
+	for _, text := range []string{"", ".5", "-1", "1e3", "1.2.3", "1,5", "5.", "+1", " 1", "NaN", "١", "1234567890"} {
 		if got, err := ParseDollars(text); err == nil {
 			t.Errorf("ParseDollars(%q) = %d, want an error", text, got)
 		}
 	}
+}
+
+func FuzzParseDollars(f *testing.F) {
+	for _, seed := range []string{"0.526", "1", "", "999999999.9999999", "0.0000005", "1e9"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if got, err := ParseDollars(text); err == nil && got < 0 {
+			t.Errorf("ParseDollars(%q) = %d", text, got)
+		}
+	})
 }
 
 func TestDollarsRoundTrip(t *testing.T) {

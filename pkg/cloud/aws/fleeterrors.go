@@ -13,7 +13,6 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
-	"github.com/slipway-sh/slipway/pkg/cloud/health"
 )
 
 const actionCreateFleet = "ec2:CreateFleet"
@@ -147,7 +146,7 @@ func quotaErrors(errs []ec2types.CreateFleetError, req cloud.LaunchRequest, p la
 	buckets := map[string]bool{}
 	for _, e := range errs {
 		for _, key := range tried(e, req, p) {
-			buckets[health.Bucket(key.InstanceType)] = true
+			buckets[cloud.QuotaBucket(key.InstanceType)] = true
 		}
 	}
 	var found []error

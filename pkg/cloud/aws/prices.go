@@ -113,7 +113,7 @@ func parseProduct(text string) (instanceType string, microUSD int64, err error) 
 			if !priced || d.Unit != "Hrs" {
 				continue
 			}
-			price, err := catalogue.ParseUSD(usd)
+			price, err := cloud.ParseDollars(usd)
 			if err != nil {
 				return a.InstanceType, 0, fmt.Errorf("%s: %w", a.InstanceType, err)
 			}
@@ -182,7 +182,7 @@ func (c *Catalog) fetchSpot(ctx context.Context, names []string) (map[spotKey]in
 			return nil, callError("ec2:DescribeSpotPriceHistory", err)
 		}
 		for _, p := range page.SpotPriceHistory {
-			price, err := catalogue.ParseUSD(awssdk.ToString(p.SpotPrice))
+			price, err := cloud.ParseDollars(awssdk.ToString(p.SpotPrice))
 			if err != nil {
 				return nil, fmt.Errorf("reading the spot price of %s: %w", p.InstanceType, err)
 			}

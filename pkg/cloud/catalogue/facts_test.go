@@ -1,13 +1,9 @@
 package catalogue_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
@@ -90,45 +86,4 @@ func TestSpotEstimateDependsOnTheZone(t *testing.T) {
 	if len(prices) < 3 {
 		t.Errorf("five zones have %d distinct prices", len(prices))
 	}
-}
-
-func TestParseUSD(t *testing.T) {
-	type result struct {
-		MicroUSD int64
-		Refused  bool
-	}
-	for text, want := range map[string]result{
-		"0.5260000000": {526_000, false}, "0.526": {526_000, false}, "24": {24_000_000, false},
-		"113.9328": {113_932_800, false}, "0": {0, false}, "0.0000004": {0, false}, "0.0000005": {1, false},
-		"9223372036854.775807": {9223372036854775807, false}, "9223372036854.7758075": {0, true},
-		"9223372036854.775808": {0, true}, "": {0, true}, ".5": {0, true}, "5.": {0, true}, "-1": {0, true}, "+1": {0, true},
-		"1e3": {0, true}, "1.2.3": {0, true}, " 1": {0, true}, "NaN": {0, true}, "١": {0, true},
-	} {
-		got, err := catalogue.ParseUSD(text)
-		if diff := cmp.Diff(want, result{got, err != nil}); diff != "" && (err == nil || !want.Refused) {
-			t.Errorf("ParseUSD(%q): %v (-want +got):\n%s", text, err, diff)
-		}
-	}
-}
-
-func TestParseUSDReadsBackEveryAmount(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		want := rapid.Int64Min(0).Draw(t, "microUSD")
-		zeros := strings.Repeat("0", rapid.IntRange(0, 8).Draw(t, "zeros"))
-		text := fmt.Sprintf("%d.%06d%s", want/1_000_000, want%1_000_000, zeros)
-		if got, err := catalogue.ParseUSD(text); err != nil || got != want {
-			t.Fatalf("ParseUSD(%q) = %d, %v; want %d", text, got, err, want)
-		}
-	})
-}
-
-func FuzzParseUSD(f *testing.F) {
-	for _, seed := range []string{"0.526", "1", "", "9223372036854.775807", "0.0000005", "1e9"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if got, err := catalogue.ParseUSD(text); err == nil && got < 0 {
-			t.Errorf("ParseUSD(%q) = %d", text, got)
-		}
-	})
 }

@@ -91,7 +91,7 @@ func (b *Book) Launched(key cloud.OfferingKey, at time.Time) {
 	// Remembered even of what never failed, so that the late report of an earlier failure is known to be old.
 	b.record(key)
 	b.bucket(bucket{key.Market, ""})
-	b.bucket(bucket{key.Market, Bucket(key.InstanceType)})
+	b.bucket(bucket{key.Market, cloud.QuotaBucket(key.InstanceType)})
 	for _, g := range b.gates(key) {
 		if g == &b.whole {
 			g.clear(at)
@@ -236,7 +236,7 @@ func (b *Book) bucket(k bucket) *gate {
 // gates are those that a launch of the offering passes, widest first.
 func (b *Book) gates(key cloud.OfferingKey) []*gate {
 	gates := []*gate{&b.whole}
-	for _, name := range []string{"", Bucket(key.InstanceType)} {
+	for _, name := range []string{"", cloud.QuotaBucket(key.InstanceType)} {
 		if g, ok := b.buckets[bucket{key.Market, name}]; ok {
 			gates = append(gates, g)
 		}

@@ -76,7 +76,7 @@ func drawEvent(t *rapid.T, now time.Time) func(b *health.Book) {
 		func(b *health.Book) { b.Launched(key, at) },
 		func(b *health.Book) { dry(b, key, at) },
 		func(b *health.Book) {
-			b.Quota(&cloud.QuotaError{Market: key.Market, Bucket: health.Bucket(key.InstanceType)}, at)
+			b.Quota(&cloud.QuotaError{Market: key.Market, Bucket: cloud.QuotaBucket(key.InstanceType)}, at)
 		},
 		func(b *health.Book) { b.Outage(errors.New("no answer"), at) },
 		func(b *health.Book) { b.Recovered(at) },

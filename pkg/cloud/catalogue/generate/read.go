@@ -105,7 +105,7 @@ func microUSD(prices map[string]map[string]json.Number) (map[string]int64, error
 	var errs []error
 	out := make(map[string]int64, len(region))
 	for name, text := range region {
-		price, err := catalogue.ParseUSD(text.String())
+		price, err := cloud.ParseDollars(text.String())
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: %q: %w", pricesFile, name, err))

@@ -1,16 +1,12 @@
-package health
+package cloud
 
-import (
-	"strings"
+import "strings"
 
-	"github.com/slipway-sh/slipway/pkg/cloud"
-)
-
-// Bucket names the vCPU quota that an instance type counts against, in the words that EC2's Service Quotas groups families by:
+// QuotaBucket names the vCPU quota that an instance type counts against, in the words that EC2's Service Quotas groups families by:
 // "G and VT", "P", "Standard", ... A family that it does not know is a bucket of its own. EC2 has separate spot quotas for
 // P5 and for P4, P3 and P2; here they are one, so that one of them being used up closes the other for some minutes, too.
-func Bucket(instanceType string) string {
-	t := cloud.InstanceType{Name: instanceType}
+func QuotaBucket(instanceType string) string {
+	t := InstanceType{Name: instanceType}
 	switch category := t.Category(); category {
 	case "g", "gr", "vt":
 		return "G and VT"
