@@ -65,13 +65,13 @@ func (p *process) kill() {
 }
 
 // lastLines answers the end of the log.
-func (p *process) lastLines() string {
+func (p *process) lastLines(count int) string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
 	}
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-15):], []byte("\n")))
+	return string(bytes.Join(lines[max(0, len(lines)-count):], []byte("\n")))
 }
 
 // freeAddress answers a loopback address that was free a moment ago.

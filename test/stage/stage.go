@@ -16,6 +16,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/slipway-sh/slipway/cmd/fakeaws/wire"
@@ -41,7 +44,7 @@ type Options struct {
 	// FakeAWS and Controller are flags added to the programs' own.
 	FakeAWS    []string
 	Controller []string
-	// WithoutController leaves the controller to the caller: StartController.
+	// WithoutController leaves it to the caller to start controllers.
 	WithoutController bool
 	Cluster           cluster.Options
 	// Progress is told, in a few words, what is being started.
@@ -59,9 +62,20 @@ type Stage struct {
 	ctx        context.Context
 	kubeconfig string // of the controller's service account
 	aws        *process
-	controller *process
-	started    int // controllers so far: each has a log of its own
+
+	mu          sync.Mutex
+	controllers []*Controller // all that were ever started: each has a log of its own
 }
+
+// Controller is one process of `slipway controller`. A stage may have several, of which one leads.
+type Controller struct {
+	*process
+	// MetricsURL is where it serves its metrics, as text.
+	MetricsURL string
+}
+
+// Kill ends the controller as kill -9 does.
+func (c *Controller) Kill() { c.kill() }
 
 // Set sets a stage. It runs until Strike, or until ctx ends. After an error nothing is left.
 func Set(ctx context.Context, o Options) (_ *Stage, err error) {
@@ -124,7 +138,8 @@ func (s *Stage) furnish(root string) error {
 	if s.options.WithoutController {
 		return nil
 	}
-	return s.StartController()
+	_, err = s.StartController()
+	return err
 }
 
 // access binds the controller's role, and lets it hold its lease in its own namespace.
@@ -168,16 +183,17 @@ func (s *Stage) startAWS() error {
 	})
 }
 
-// StartController starts `slipway controller` and waits until it is ready.
-func (s *Stage) StartController() error {
+// StartController starts one more `slipway controller`, and waits until it is ready, which it may be without leading. Do not start two
+// at the same time.
+func (s *Stage) StartController() (*Controller, error) {
 	s.options.Progress("starting slipway controller")
 	probe, err := freeAddress()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	metrics, err := freeAddress()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	flags := append([]string{
 		"controller", "--kubeconfig", s.kubeconfig, "--cluster-name", ClusterName, "--interruption-queue", QueueName,
@@ -186,12 +202,16 @@ func (s *Stage) StartController() error {
 	environment := []string{
 		"AWS_ENDPOINT_URL=" + s.URL, "AWS_REGION=" + Region, "AWS_ACCESS_KEY_ID=demo", "AWS_SECRET_ACCESS_KEY=demo",
 	}
-	s.started++
-	log := filepath.Join(s.Logs, fmt.Sprintf("slipway-%d.log", s.started))
-	if s.controller, err = start(filepath.Join(s.options.Bin, "slipway"), flags, environment, log); err != nil {
-		return err
+	log := filepath.Join(s.Logs, fmt.Sprintf("slipway-%d.log", len(s.Controllers())+1))
+	p, err := start(filepath.Join(s.options.Bin, "slipway"), flags, environment, log)
+	if err != nil {
+		return nil, err
 	}
-	return s.poll(60*time.Second, "slipway to be ready", s.controller, func() bool {
+	c := &Controller{process: p, MetricsURL: "http://" + metrics + "/metrics"}
+	s.mu.Lock()
+	s.controllers = append(s.controllers, c)
+	s.mu.Unlock()
+	return c, s.poll(60*time.Second, "slipway to be ready", c.process, func() bool {
 		answer, err := http.Get("http://" + probe + "/readyz")
 		if err != nil {
 			return false
@@ -201,15 +221,30 @@ func (s *Stage) StartController() error {
 	})
 }
 
-// KillController ends the controller as kill -9 does.
-func (s *Stage) KillController() { s.controller.kill() }
+// Controllers answers every controller that was started, in that order, those that ended included.
+func (s *Stage) Controllers() []*Controller {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.controllers)
+}
+
+// LastLines answers the end of every log of slipway and fakeaws, for whoever looks for the cause of a failure.
+func (s *Stage) LastLines(count int) string {
+	var text strings.Builder
+	for _, c := range s.Controllers() {
+		fmt.Fprintf(&text, "--- %s\n%s\n", filepath.Base(c.log), c.lastLines(count))
+	}
+	fmt.Fprintf(&text, "--- %s\n%s\n", filepath.Base(s.aws.log), s.aws.lastLines(count))
+	return text.String()
+}
 
 // Strike stops everything and removes what the stage wrote, but for Options.Logs.
 func (s *Stage) Strike() error {
-	for _, p := range []*process{s.controller, s.aws} {
-		if p != nil {
-			p.stop()
-		}
+	for _, c := range s.Controllers() {
+		c.stop()
+	}
+	if s.aws != nil {
+		s.aws.stop()
 	}
 	return s.Cluster.Stop()
 }
@@ -257,11 +292,11 @@ func (s *Stage) poll(most time.Duration, what string, p *process, ok func() bool
 		case <-s.ctx.Done():
 			return s.ctx.Err()
 		case <-p.ended:
-			return fmt.Errorf("waiting for %s: it ended:\n%s", what, p.lastLines())
+			return fmt.Errorf("waiting for %s: it ended:\n%s", what, p.lastLines(15))
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("waiting for %s: not within %s:\n%s", what, most, p.lastLines())
+			return fmt.Errorf("waiting for %s: not within %s:\n%s", what, most, p.lastLines(15))
 		}
 	}
 	return nil
