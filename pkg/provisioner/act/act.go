@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,31 +31,67 @@ type Actor struct {
 	created  func(v1alpha1.NodeClaim)
 	withdraw func(name string)
 	now      func() time.Time
+
+	mu       sync.Mutex
+	doubtful map[string]v1alpha1.NodeClaim // sent with an unknown outcome, by name
 }
 
 // New answers an Actor. created is called before a claim is sent to the API server, withdraw if it was refused for good.
 func New(c client.Client, created func(v1alpha1.NodeClaim), withdraw func(name string), now func() time.Time) *Actor {
-	return &Actor{client: c, created: created, withdraw: withdraw, now: now}
+	return &Actor{client: c, created: created, withdraw: withdraw, now: now, doubtful: map[string]v1alpha1.NodeClaim{}}
 }
 
-// Create creates claims, each once however often it is called. A claim whose creation ended in an unknown outcome stays counted until
-// the cache or a later call tells. The error joins what went wrong.
+// Create creates claims, each once however often it is called. A claim whose creation ended in an unknown outcome stays counted, and each
+// later call, also one without claims, sends it again under the same name until the API server says what became of it: given up, it
+// might turn up later; only counted, its pods would wait forever. The error joins what went wrong.
 func (a *Actor) Create(ctx context.Context, claims []v1alpha1.NodeClaim) error {
+	claims = slices.Concat(a.inDoubt(), claims)
 	errs := make([]error, len(claims))
-	each(len(claims), func(i int) {
-		claim := claims[i].DeepCopy()
-		a.created(*claim)
-		err := a.client.Create(ctx, claim)
-		switch {
-		case err == nil, apierrors.IsAlreadyExists(err):
-		case apierrors.IsInvalid(err), apierrors.IsForbidden(err), apierrors.IsBadRequest(err), apierrors.IsNotFound(err):
-			a.withdraw(claim.Name)
-			errs[i] = fmt.Errorf("creating NodeClaim %s: %w", claim.Name, err)
-		default:
-			errs[i] = fmt.Errorf("creating NodeClaim %s, outcome unknown: %w", claim.Name, err)
-		}
-	})
+	each(len(claims), func(i int) { errs[i] = a.create(ctx, &claims[i]) })
 	return errors.Join(errs...)
+}
+
+// inDoubt answers the claims whose creation nobody knows the outcome of, by name.
+func (a *Actor) inDoubt() []v1alpha1.NodeClaim {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := make([]v1alpha1.NodeClaim, 0, len(a.doubtful))
+	for _, name := range slices.Sorted(maps.Keys(a.doubtful)) {
+		list = append(list, a.doubtful[name])
+	}
+	return list
+}
+
+func (a *Actor) doubt(claim *v1alpha1.NodeClaim, unknown bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if unknown {
+		a.doubtful[claim.Name] = *claim
+	} else {
+		delete(a.doubtful, claim.Name)
+	}
+}
+
+func (a *Actor) create(ctx context.Context, claim *v1alpha1.NodeClaim) error {
+	a.created(*claim.DeepCopy())
+	err := a.client.Create(ctx, claim.DeepCopy())
+	known := err == nil || apierrors.IsAlreadyExists(err) || refused(err)
+	a.doubt(claim, !known)
+	switch {
+	case !known:
+		return fmt.Errorf("creating NodeClaim %s, outcome unknown: %w", claim.Name, err)
+	case refused(err):
+		a.withdraw(claim.Name)
+		return fmt.Errorf("creating NodeClaim %s: %w", claim.Name, err)
+	}
+	return nil
+}
+
+// refused tells whether the API server has said that it will not create the object. 401 and 429 are answers, too, before anything is
+// done. A nil error is no refusal.
+func refused(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) ||
+		apierrors.IsUnauthorized(err) || apierrors.IsTooManyRequests(err) || apierrors.IsRequestEntityTooLargeError(err)
 }
 
 // Retire marks a claim: its node is to go. The claim's reconciler fences the node. A mark that is there already stays.

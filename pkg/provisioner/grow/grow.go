@@ -33,7 +33,7 @@ type View interface {
 	View(ctx context.Context) (plan.View, error)
 }
 
-// Creator creates claims.
+// Creator creates claims, and settles what is in doubt of those of earlier calls.
 type Creator interface {
 	Create(ctx context.Context, claims []v1alpha1.NodeClaim) error
 }
@@ -129,9 +129,8 @@ func (l *Loop) Once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(v.Demands) == 0 {
-		l.remember(plan.Decision{})
-		return nil
+	if len(v.Demands) == 0 && !l.holding() {
+		return l.creator.Create(ctx, nil) // of an earlier decision some may be in doubt
 	}
 	start := time.Now()
 	d, err := plan.Grow(v, l.policy)
@@ -152,6 +151,13 @@ func (l *Loop) Once(ctx context.Context) error {
 	}
 	l.remember(d)
 	return err
+}
+
+// holding tells whether the last decision held any pod: then the next one is told of even if nothing waits any more.
+func (l *Loop) holding() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.held) > 0
 }
 
 func (l *Loop) remember(d plan.Decision) {

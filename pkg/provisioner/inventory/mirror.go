@@ -76,14 +76,18 @@ type Mirror struct {
 	Config
 
 	mu       sync.Mutex
-	expected map[string]v1alpha1.NodeClaim // created, not seen in the cache yet, by name
-	memory   map[string]nodeMemory         // by node name
-	refused  map[types.UID]plan.Refusal
+	expected map[string]expectation // created, not seen in the cache yet, by name
+
+	// viewing makes one View at a time: what is remembered of an older picture must not replace that of a newer one.
+	viewing sync.Mutex
+	memory  map[string]nodeMemory // by node name
+	refused map[types.UID]plan.Refusal
+	lessons map[shape]lesson
 }
 
 // nodeMemory is what is remembered of a node between two Views.
 type nodeMemory struct {
-	signature string // of its free amounts and whether it is open
+	signature string // of its free amounts and of what lets pods onto it
 	quiet     time.Time
 	idle      time.Time
 }
@@ -94,22 +98,9 @@ func New(c Config) (*Mirror, error) {
 		return nil, err
 	}
 	return &Mirror{
-		Config: c, expected: map[string]v1alpha1.NodeClaim{}, memory: map[string]nodeMemory{}, refused: map[types.UID]plan.Refusal{},
+		Config: c, expected: map[string]expectation{}, memory: map[string]nodeMemory{}, refused: map[types.UID]plan.Refusal{},
+		lessons: map[shape]lesson{},
 	}, nil
-}
-
-// Expect counts a claim that was just created until the cache shows it.
-func (m *Mirror) Expect(claim v1alpha1.NodeClaim) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.expected[claim.Name] = claim
-}
-
-// Seen forgets the expectation of a claim: the cache has shown it, or its end.
-func (m *Mirror) Seen(name string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.expected, name)
 }
 
 // lists is everything that one View is made of, read from the cache. Claims are read first and pods last: a pod that is bound between the
@@ -145,23 +136,25 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	if len(snapshot.Offerings) == 0 {
 		return plan.View{}, ErrNotLoaded
 	}
+	m.viewing.Lock()
+	defer m.viewing.Unlock()
+	now := m.Now()
+	expected := m.expectations(now)
 	l, err := m.read(ctx)
 	if err != nil {
 		return plan.View{}, err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := m.Now()
 	v := plan.View{Now: now, Region: m.Region, Types: snapshot.Types, Orphans: m.Orphans()}
 	for _, o := range snapshot.Offerings {
 		s := m.Health.OfferingState(o.OfferingKey, now)
 		v.Offerings = append(v.Offerings, plan.Offering{Offering: o, Closed: s.Closed, Until: s.Until, Stock: s.Stock, RiskMilli: s.RiskMilli})
 	}
 	v.Provisioners = m.provisioners(l.provisioners.Items)
-	v.Claims = m.claims(l.claims.Items)
+	v.Claims = m.claims(l.claims.Items, expected)
 	pods := byNode(l.pods.Items)
 	v.Nodes = m.nodes(l.nodes.Items, pods, v.Claims, now)
 	v.Daemons = daemons(l.daemonSets.Items)
+	v.Learned = m.learned()
 	v.Demands = demands(l.pods.Items, pods, v.Claims, v.Nodes)
 	m.noteRefusals(&v)
 	v.Refused = m.refusalsOf(v.Demands)
@@ -188,26 +181,44 @@ func (m *Mirror) provisioners(items []v1alpha1.Provisioner) []plan.Provisioner {
 }
 
 // claims merges what the cache shows with what was created a moment ago.
-func (m *Mirror) claims(items []v1alpha1.NodeClaim) []plan.Claim {
-	list := make([]plan.Claim, 0, len(items)+len(m.expected))
+func (m *Mirror) claims(items []v1alpha1.NodeClaim, expected map[string]expectation) []plan.Claim {
+	list := make([]plan.Claim, 0, len(items)+len(expected))
 	for _, item := range items {
-		delete(m.expected, item.Name)
+		if _, was := expected[item.Name]; was {
+			delete(expected, item.Name)
+			m.Seen(item.Name)
+		}
 		leaving := item.DeletionTimestamp != nil || item.Status.Retire != nil
 		list = append(list, plan.Claim{Object: item, Leaving: leaving})
 	}
-	for _, item := range m.expected {
-		list = append(list, plan.Claim{Object: item})
+	for _, e := range expected {
+		list = append(list, plan.Claim{Object: e.claim})
 	}
 	slices.SortFunc(list, func(a, b plan.Claim) int { return cmp.Compare(a.Object.Name, b.Object.Name) })
 	return list
 }
 
-// byNode groups the pods that hold a place on a node.
-func byNode(pods []corev1.Pod) map[string][]*corev1.Pod {
-	m := map[string][]*corev1.Pod{}
+// podsByNode are the pods that hold a place on a node.
+type podsByNode struct {
+	bound     map[string][]*corev1.Pod
+	nominated map[string][]*corev1.Pod // others make room for them there
+}
+
+// of answers the pods that hold, or will at once hold, a place on a node.
+func (p podsByNode) of(node string) []*corev1.Pod {
+	return slices.Concat(p.bound[node], p.nominated[node])
+}
+
+func byNode(pods []corev1.Pod) podsByNode {
+	m := podsByNode{map[string][]*corev1.Pod{}, map[string][]*corev1.Pod{}}
 	for i := range pods {
-		if p := &pods[i]; p.Spec.NodeName != "" && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
-			m[p.Spec.NodeName] = append(m[p.Spec.NodeName], p)
+		p := &pods[i]
+		switch {
+		case p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed:
+		case p.Spec.NodeName != "":
+			m.bound[p.Spec.NodeName] = append(m.bound[p.Spec.NodeName], p)
+		case demand.Classify(p) == demand.Nominated:
+			m.nominated[p.Status.NominatedNodeName] = append(m.nominated[p.Status.NominatedNodeName], p)
 		}
 	}
 	return m
@@ -223,7 +234,7 @@ func daemons(items []appsv1.DaemonSet) []demand.Daemon {
 
 // demands are the pods that wait, and those whose node the cloud is about to take: their successors will need a place, and its launch
 // must not wait until they have been evicted.
-func demands(pods []corev1.Pod, placed map[string][]*corev1.Pod, claims []plan.Claim, nodes []plan.Node) []demand.Demand {
+func demands(pods []corev1.Pod, placed podsByNode, claims []plan.Claim, nodes []plan.Node) []demand.Demand {
 	waiting := make([]*corev1.Pod, 0, 64)
 	for i := range pods {
 		if pods[i].Spec.NodeName == "" {
@@ -239,7 +250,7 @@ func demands(pods []corev1.Pod, placed map[string][]*corev1.Pod, claims []plan.C
 	var moving []*corev1.Pod
 	for _, n := range nodes {
 		if n.Claim != "" && noticed[n.Claim] {
-			moving = append(moving, placed[n.Name]...)
+			moving = append(moving, placed.bound[n.Name]...)
 		}
 	}
 	return demand.Merge(demand.Group(waiting), demand.OfMoving(moving))

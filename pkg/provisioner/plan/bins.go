@@ -58,35 +58,62 @@ func (b *bin) neglected(v *View, pods []demand.Pod) bool {
 	return v.Now.Sub(since) > Patience
 }
 
-// findBins lists the open nodes and the claims on their way, claims first, both by name: what is on its way was bought for somebody.
+// findBins lists the claims on their way, the open nodes, and those fenced nodes whose retirement can be taken back (a pod that is placed
+// there makes Shrink do so), each by name: what is on its way was bought for somebody, and what is open is to be had at once.
 func (g *growth) findBins() []bin {
 	claims := map[string]*Claim{}
 	for i := range g.view.Claims {
 		claims[g.view.Claims[i].Object.Name] = &g.view.Claims[i]
 	}
-	open := map[string]bool{}
-	var nodes []bin
+	open, bound := map[string]bool{}, map[string]demand.Resources{}
+	var nodes, fenced []bin
 	for i := range g.view.Nodes {
 		n := &g.view.Nodes[i]
+		bound[n.Claim] = n.Bound
 		claim := claims[n.Claim]
-		if !n.Open || claim != nil && claim.Leaving {
-			continue
+		b := bin{node: n, claim: claim, labels: []map[string]string{n.Labels}, taints: n.Taints, free: maps.Clone(n.Free)}
+		switch {
+		case n.Fenced && claim != nil && retractable(&claim.Object):
+			b.taints = slices.DeleteFunc(slices.Clone(n.Taints), func(t corev1.Taint) bool { return t.Key == v1alpha1.TaintRetiring })
+			fenced = append(fenced, b)
+		case n.Open && (claim == nil || !claim.Leaving):
+			open[n.Claim] = true
+			nodes = append(nodes, b)
 		}
-		open[n.Claim] = true
-		nodes = append(nodes, bin{node: n, claim: claim, labels: []map[string]string{n.Labels}, taints: n.Taints, free: maps.Clone(n.Free)})
 	}
 	var list []bin
 	types := typesByName(g.view.Types)
 	for i := range g.view.Claims {
 		c := &g.view.Claims[i]
-		if c.Leaving || open[c.Object.Name] || ready(&c.Object) {
+		if c.Leaving || open[c.Object.Name] || ready(&c.Object) && !g.opening(&c.Object) {
 			continue
 		}
 		if b, ok := g.onItsWay(c, types); ok {
+			// Nothing is bound to a node that is not open, but one that has just opened may be shown as it was before.
+			b.free = b.free.Sub(bound[c.Object.Name])
 			list = append(list, b)
 		}
 	}
-	return append(list, nodes...)
+	return slices.Concat(list, nodes, fenced)
+}
+
+// retractable tells whether a claim is to be retired for nothing but being idle, and not deleted yet.
+func retractable(c *v1alpha1.NodeClaim) bool {
+	return c.DeletionTimestamp == nil && c.Status.Retire != nil && c.Status.Retire.Reason == v1alpha1.RetireIdle
+}
+
+// openingLasts is how long a node that is ready by its claim may still be shown closed: the caches of claims and nodes do not move
+// together. To take its places for lost in that moment would buy them a second time, or hold pods for a limit that is not reached.
+const openingLasts = 10 * time.Second
+
+// opening tells whether the claim's node has been opened so lately that it may not show yet.
+func (g *growth) opening(c *v1alpha1.NodeClaim) bool {
+	for _, cond := range c.Status.Conditions {
+		if cond.Type == v1alpha1.ConditionReady {
+			return g.view.Now.Sub(cond.LastTransitionTime.Time) < openingLasts
+		}
+	}
+	return false
 }
 
 // ready tells whether the claim's node was open for pods before: then it is not on its way, it is in trouble.
@@ -103,13 +130,13 @@ func ready(c *v1alpha1.NodeClaim) bool {
 func (g *growth) onItsWay(c *Claim, types map[string]cloud.InstanceType) (bin, bool) {
 	b := bin{claim: c, taints: c.Object.Spec.Taints}
 	choices := c.Object.Spec.Choices
-	if c.Object.Status.InstanceType != "" {
+	if _, known := types[c.Object.Status.InstanceType]; known {
 		choices = []v1alpha1.InstanceChoice{{InstanceType: c.Object.Status.InstanceType, Zone: c.Object.Status.Zone}}
 	}
 	for _, choice := range choices {
 		t, known := types[choice.InstanceType]
 		if !known {
-			return bin{}, false
+			continue // EC2 does not describe the type any more: the other choices must do for a guess
 		}
 		labels := TypeLabels(t)
 		key := cloud.OfferingKey{InstanceType: t.Name, Zone: choice.Zone, Market: cloud.Market(c.Object.Spec.Market)}
@@ -118,12 +145,7 @@ func (g *growth) onItsWay(c *Claim, types map[string]cloud.InstanceType) (bin, b
 		maps.Copy(labels, c.Object.Spec.Labels)
 		b.labels = append(b.labels, labels)
 		free := Allocatable(t, c.Object.Spec.Kubelet, g.rootVolumeGiB(c.Object.Spec.Provisioner))
-		for _, d := range g.daemons {
-			if d.match.Matches(labels, b.taints) {
-				free = free.Sub(d.requests)
-			}
-		}
-		b.free = least(b.free, free)
+		b.free = least(b.free, g.left(free, shapeKey{c.Object.Spec.Provisioner, t.Name}, labels, b.taints))
 	}
 	return b, len(b.labels) > 0
 }

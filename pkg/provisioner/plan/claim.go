@@ -18,12 +18,11 @@ import (
 // maxClaimPrefix keeps a claim's name, and the labels that carry it, within 63 characters: prefix, dash, 10 hex digits.
 const maxClaimPrefix = 52
 
-// claim makes the NodeClaim of one planned node. Its name follows from what it is for, so that a create whose reply was lost
-// is recognised when it is repeated.
-func (g *growth) claim(choices []int, pods []demand.Pod) v1alpha1.NodeClaim {
+// claimSpec is what equal planned nodes have in common. Nobody changes it: their claims share it.
+func (g *growth) claimSpec(choices []int) v1alpha1.NodeClaimSpec {
 	first := &g.offers[choices[0]]
 	spec := &first.pool.provisioner.Object.Spec
-	c := v1alpha1.NodeClaim{Spec: v1alpha1.NodeClaimSpec{
+	c := v1alpha1.NodeClaimSpec{
 		Provisioner:   first.pool.provisioner.Object.Name,
 		NodeClassRef:  spec.NodeClassRef,
 		Market:        string(first.source.Market),
@@ -33,20 +32,28 @@ func (g *growth) claim(choices []int, pods []demand.Pod) v1alpha1.NodeClaim {
 		Taints:        spec.Template.Taints,
 		StartupTaints: spec.Template.StartupTaints,
 		Kubelet:       spec.Template.Kubelet,
-	}}
+		Choices:       make([]v1alpha1.InstanceChoice, 0, len(choices)),
+	}
 	debit := corev1.ResourceList{}
 	for _, i := range choices {
 		o := &g.offers[i]
-		c.Spec.Choices = append(c.Spec.Choices, v1alpha1.InstanceChoice{
+		c.Choices = append(c.Choices, v1alpha1.InstanceChoice{
 			InstanceType: o.kind.Name, Zone: o.source.Zone, PricePerHour: cloud.FormatDollars(o.source.PriceMicroUSDPerHour),
 		})
 		debit = MaxUsage(debit, Usage(*o.kind, o.source.PriceMicroUSDPerHour))
 	}
-	c.Spec.Debit = debit
+	c.Debit = debit
+	return c
+}
+
+// claim makes the NodeClaim of one planned node. Its name follows from what it is for, so that a create whose reply was lost
+// is recognised when it is repeated.
+func (g *growth) claim(spec v1alpha1.NodeClaimSpec, first *offer, pods []demand.Pod) v1alpha1.NodeClaim {
+	c := v1alpha1.NodeClaim{Spec: spec}
 	for _, p := range pods {
 		c.Spec.Pods = append(c.Spec.Pods, v1alpha1.PodRef{Namespace: p.Namespace, Name: p.Name, UID: p.UID})
 	}
-	c.Spec.Why = g.why(first, len(choices), pods)
+	c.Spec.Why = g.why(first, len(spec.Choices), pods)
 	c.ObjectMeta = metav1.ObjectMeta{
 		Name:       g.claimName(&c.Spec),
 		Labels:     map[string]string{v1alpha1.LabelProvisioner: c.Spec.Provisioner, v1alpha1.LabelNodeClass: c.Spec.NodeClassRef.Name},

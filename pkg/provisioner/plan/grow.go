@@ -17,7 +17,7 @@ import (
 //
 // An error is an internal fault (the solver's plan failed its own check): nothing may be acted upon.
 func Grow(v View, policy Policy) (Decision, error) {
-	g := newGrowth(&v)
+	g := newGrowth(canonical(v))
 	g.setAside()
 	problem := g.problem()
 	solved := binpack.Solve(problem, binpack.Policy{
@@ -41,6 +41,7 @@ type growth struct {
 	daemons []daemon
 	bins    []bin
 	waiting []waiting
+	learned map[shapeKey]demand.Resources
 	// shapes and the shape of each offer, filled by problem.
 	shapes   []binpack.Shape
 	decision Decision
@@ -54,7 +55,7 @@ type waiting struct {
 }
 
 func newGrowth(v *View) *growth {
-	g := &growth{view: v, limits: ledger(v)}
+	g := &growth{view: v, limits: ledger(v), learned: learned(v.Learned)}
 	g.pools = pools(v, referencedValues(v.Demands))
 	g.offers = offers(v, g.pools)
 	for _, d := range v.Daemons {
@@ -80,9 +81,9 @@ func (g *growth) setAside() {
 			switch {
 			case refused && refusal.Until.After(g.view.Now):
 				g.hold(d, []demand.Pod{pod}, v1alpha1.HeldNotBound, fmt.Sprintf(
-					"node %s was launched for this pod, and its scheduler did not bind it there: %s. The next try is after %s",
-					refusal.Node, refusal.Message, refusal.Until.UTC().Format("15:04:05Z")))
-			case g.keep(promised[pod.UID], d, pod):
+					"node %s was launched for this pod, and its scheduler did not bind it there: %s. See what keeps the pod off that node; "+
+						"the next try is after %s", refusal.Node, refusal.Message, clock(refusal.Until)))
+			case slices.ContainsFunc(promised[pod.UID], func(b *bin) bool { return g.keep(b, d, pod) }):
 			default:
 				w.pods = append(w.pods, pod)
 			}
@@ -93,16 +94,17 @@ func (g *growth) setAside() {
 	}
 }
 
-// promises maps each pod that a claim on its way was bought for to the claim's bin.
-func (g *growth) promises() map[types.UID]*bin {
-	promised := map[types.UID]*bin{}
+// promises maps each pod that a claim was bought for to the claim's bin. A pod may have been bought for twice (a node that its scheduler
+// refused, and the next try): the claims on their way come first.
+func (g *growth) promises() map[types.UID][]*bin {
+	promised := map[types.UID][]*bin{}
 	for i := range g.bins {
 		b := &g.bins[i]
 		if b.claim == nil {
 			continue
 		}
 		for _, ref := range b.claim.Object.Spec.Pods {
-			promised[ref.UID] = b
+			promised[ref.UID] = append(promised[ref.UID], b)
 		}
 	}
 	return promised
@@ -110,7 +112,7 @@ func (g *growth) promises() map[types.UID]*bin {
 
 // keep places a pod on the bin that was promised to it, if it still has room.
 func (g *growth) keep(b *bin, d *demand.Demand, pod demand.Pod) bool {
-	if b == nil || !d.Requests.Fits(b.free) || b.neglected(g.view, []demand.Pod{pod}) {
+	if !d.Requests.Fits(b.free) || b.neglected(g.view, []demand.Pod{pod}) {
 		return false
 	}
 	b.free = b.free.Sub(d.Requests)
@@ -157,17 +159,17 @@ func (g *growth) problem() binpack.Problem {
 // addOffers lists the offers as shapes and offerings. Offers of one pool and type whose DaemonSets differ (by zone, say) are
 // different shapes.
 func (g *growth) addOffers(p *binpack.Problem, names []corev1.ResourceName) {
-	type shapeKey struct {
+	type sizeKey struct {
 		pool *pool
 		kind string
 		size string
 	}
-	shapes := map[shapeKey]int{}
+	shapes := map[sizeKey]int{}
 	groups := map[string]int{}
 	for i := range g.offers {
 		o := &g.offers[i]
-		size := vector(o.capacity(g.daemons), names)
-		key := shapeKey{o.pool, o.kind.Name, fmt.Sprint(size)}
+		size := vector(g.capacity(o), names)
+		key := sizeKey{o.pool, o.kind.Name, fmt.Sprint(size)}
 		shape, known := shapes[key]
 		if !known {
 			shape = len(p.Shapes)
@@ -266,19 +268,21 @@ func (g *growth) take(p binpack.Problem, solved binpack.Plan) {
 		}
 	}
 	for _, n := range solved.Nodes {
+		spec := g.claimSpec(n.Offerings)
 		for range n.Copies {
 			var on []demand.Pod
 			for _, c := range n.Contents {
 				on = append(on, pods(c)...)
 			}
-			g.decision.Create = append(g.decision.Create, g.claim(n.Offerings, on))
+			g.decision.Create = append(g.decision.Create, g.claim(spec, &g.offers[n.Offerings[0]], on))
 		}
+		// Not what the solver answers: its prices are raised by what interruptions cost.
+		g.decision.CostMicroUSDPerHour += int64(n.Copies) * g.offers[n.Offerings[0]].source.PriceMicroUSDPerHour
 	}
 	for _, h := range solved.Held {
 		w := g.waiting[h.Demand]
 		g.holdSolved(w.demand, pods(binpack.Content{Demand: h.Demand, Count: h.Count}), h, p)
 	}
-	g.decision.CostMicroUSDPerHour = solved.CostMicroUSDPerHour
 	slices.SortFunc(g.decision.Placed, func(a, b Placed) int { return cmp.Compare(a.Pod, b.Pod) })
 	slices.SortStableFunc(g.decision.Held, func(a, b Held) int {
 		return cmp.Or(cmp.Compare(a.Demand, b.Demand), cmp.Compare(a.Reason, b.Reason))

@@ -18,7 +18,7 @@ import (
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 // testView is a cluster without nodes and one Provisioner like that of the README: g4dn and p3, spot, at most 100 GPUs.
-func testView(t *testing.T, demands ...demand.Demand) View {
+func testView(t testing.TB, demands ...demand.Demand) View {
 	t.Helper()
 	facts := catalogue.Embedded()
 	v := View{Now: noon, Region: "us-east-1", Demands: demands, Types: facts.Types}

@@ -1,9 +1,11 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -47,7 +49,7 @@ func (g *growth) holdSolved(d *demand.Demand, pods []demand.Pod, h binpack.Held,
 	case h.Reason == binpack.ReasonConstraint && len(g.offers) == 0:
 		held.Reason, held.Message = v1alpha1.HeldNoProvisioner, g.noProvisioner()
 	case h.Reason == binpack.ReasonConstraint:
-		held.Message = g.noOffering(d)
+		held.Message = g.noOffering(d) + g.notReady()
 	case h.Reason == binpack.ReasonNoShape:
 		held.Message = g.tooLarge(d, nearest, p, h.Resource)
 	case h.Reason == binpack.ReasonLimit:
@@ -56,7 +58,7 @@ func (g *growth) holdSolved(d *demand.Demand, pods []demand.Pod, h binpack.Held,
 	case h.Reason == binpack.ReasonGang:
 		held.Message = "it could be placed, but not together with the rest of its gang"
 	default:
-		held.Message = g.closedMessage(nearest)
+		held.Message = g.closedMessage(h, p)
 	}
 	g.decision.Held = append(g.decision.Held, held)
 }
@@ -70,11 +72,22 @@ func (g *growth) noProvisioner() string {
 	for _, p := range g.view.Provisioners {
 		text := p.NotReady
 		if text == "" {
-			text = "its requirements match no GPU instance type, zone and market on offer"
+			text = "its requirements match no GPU instance type, zone and market on offer; widen them"
 		}
 		because = append(because, "Provisioner "+p.Object.Name+": "+text)
 	}
 	return strings.Join(because, "; ")
+}
+
+// notReady tells of Provisioners that might have served, had they been usable; empty if all are.
+func (g *growth) notReady() string {
+	text := ""
+	for _, p := range g.view.Provisioners {
+		if p.NotReady != "" {
+			text += "; Provisioner " + p.Object.Name + " cannot be used: " + p.NotReady
+		}
+	}
+	return text
 }
 
 // noOffering names what keeps a demand off everything on offer: the first of its wishes that no offer grants, or their combination.
@@ -87,23 +100,24 @@ func (g *growth) noOffering(d *demand.Demand) string {
 				key, want, g.offeredValues(key))
 		}
 	}
-	if d.Select.Required != nil {
-		wanted := d.Select.Matcher(nil)
-		if !slices.ContainsFunc(g.offers, func(o offer) bool { return wanted.Matches(o.labels, nil) }) {
-			return "no node that a Provisioner may launch satisfies the pod's nodeSelector and required node affinity together; change them or a Provisioner's requirements"
+	wanted := d.Select.Matcher(nil)
+	taints := map[string]bool{}
+	selected := false
+	for i := range g.offers {
+		if o := &g.offers[i]; wanted.Matches(o.labels, nil) {
+			selected = true
+			for _, t := range o.pool.taints {
+				if !wanted.Tolerates([]corev1.Taint{t}) {
+					taints[t.ToString()] = true
+				}
+			}
 		}
 	}
-	var taints []string
-	for _, p := range g.pools {
-		for _, t := range p.taints {
-			taints = append(taints, t.ToString())
-		}
+	if !selected {
+		return "no node that a Provisioner may launch satisfies the pod's nodeSelector and required node affinity together; change them or a Provisioner's requirements"
 	}
-	slices.Sort(taints)
-	if taints = slices.Compact(taints); len(taints) > 0 {
-		return fmt.Sprintf("every matching node would carry a taint that the pod does not tolerate; add a toleration for one of %s", strings.Join(taints, ", "))
-	}
-	return "no node that a Provisioner may launch satisfies everything that the pod selects on together"
+	return "every matching node would carry a taint that the pod does not tolerate; add a toleration, or use a Provisioner without it: " +
+		strings.Join(sortedKeys(taints), ", ")
 }
 
 // offeredValues lists what the offers carry under a label, to show a typing error.
@@ -127,10 +141,10 @@ func (g *growth) offeredValues(key string) string {
 
 func (g *growth) tooLarge(d *demand.Demand, nearest *offer, p binpack.Problem, dimension int) string {
 	if nearest == nil || dimension < 0 {
-		return "no instance type that the pod may use is large enough for it"
+		return "no instance type that the pod may use is large enough for it; ask for less, or allow larger types in a Provisioner"
 	}
 	name := corev1.ResourceName(p.Resources[dimension])
-	has := nearest.capacity(g.daemons)[name]
+	has := max(0, g.capacity(nearest)[name])
 	return fmt.Sprintf("no instance type that the pod may use is large enough: it asks for %s, and the nearest, %s, leaves %s to pods; "+
 		"ask for less, or allow larger types in Provisioner %s", show(name, d.Requests[name]), nearest.kind.Name, show(name, has),
 		nearest.pool.provisioner.Object.Name)
@@ -147,7 +161,7 @@ func (g *growth) overLimit(nearest *offer, l limit, p binpack.Problem, h binpack
 	text := fmt.Sprintf("spec.limits.%s of Provisioner %s is %s and %s of it is in use, launching or draining", l.resource, l.provisioner,
 		showLimit(l.resource, l.ceiling), showLimit(l.resource, use))
 	if nearest == nil {
-		return text
+		return text + "; raise it"
 	}
 	for _, c := range p.Offerings[h.Nearest].Charges {
 		if c.Limit == h.Limit {
@@ -155,19 +169,50 @@ func (g *growth) overLimit(nearest *offer, l limit, p binpack.Problem, h binpack
 				showLimit(l.resource, use+c.Amount))
 		}
 	}
-	return text
+	return text + "; raise it"
 }
 
-func (g *growth) closedMessage(nearest *offer) string {
-	if nearest == nil {
-		return "everything that the pod fits is not to be had at the moment"
+// closedMessage says why nothing that the pod fits can be bought now, when the next try is, and what would help.
+func (g *growth) closedMessage(h binpack.Held, p binpack.Problem) string {
+	what, remedy := "EC2 has no capacity for anything that the pod fits", "allow more instance types, zones or markets to have more chances"
+	switch h.Reason {
+	case binpack.ReasonQuota:
+		what, remedy = "the account's quota for what the pod fits is used up", "ask for a higher one in Service Quotas"
+	case binpack.ReasonOutage:
+		what, remedy = "EC2 does not answer, or denies, what the pod needs", "see the log of the controller and the role it runs under"
 	}
-	text := fmt.Sprintf("everything that the pod fits is not to be had at the moment; the next try, of %s, is ", nearest.source.OfferingKey)
-	if nearest.source.Until.After(g.view.Now) {
-		return text + "after " + nearest.source.Until.UTC().Format("15:04:05Z")
+	next := g.nextTry(h, p)
+	switch {
+	case next == nil:
+		return what + " at the moment; " + remedy
+	case next.source.Until.After(g.view.Now):
+		return fmt.Sprintf("%s; the next try, of %s, is after %s; %s", what, next.source.OfferingKey, clock(next.source.Until), remedy)
+	default:
+		return fmt.Sprintf("%s; a try of %s is under way; %s", what, next.source.OfferingKey, remedy)
 	}
-	return text + "under way"
 }
+
+// nextTry answers the offer large enough for the held demand that opens first, the cheapest of those that do at the same time; nil: none
+// is known to.
+func (g *growth) nextTry(h binpack.Held, p binpack.Problem) *offer {
+	d := p.Demands[h.Demand]
+	allowed := d.Levels[len(d.Levels)-1].Offerings
+	var next *offer
+	for i := range g.offers {
+		o := &g.offers[i]
+		if !allowed.Has(i) || !g.waiting[h.Demand].demand.Requests.Fits(g.capacity(o)) || o.source.Closed == "" && o.source.Stock < 0 {
+			continue
+		}
+		if next == nil || cmp.Or(o.source.Until.Compare(next.source.Until),
+			cmp.Compare(o.source.PriceMicroUSDPerHour, next.source.PriceMicroUSDPerHour)) < 0 {
+			next = o
+		}
+	}
+	return next
+}
+
+// clock writes a time of the near future for people.
+func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
 // show writes an amount of a node's resource for people.
 func show(name corev1.ResourceName, amount int64) string {

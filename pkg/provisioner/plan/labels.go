@@ -44,6 +44,12 @@ func accelerator(gpu cloud.GPU) string {
 	return strings.ToLower(gpu.Manufacturer) + "-" + name
 }
 
+// The deprecated keys for architecture and operating system, which the kubelet still sets.
+const (
+	betaArch = "beta.kubernetes.io/arch"
+	betaOS   = "beta.kubernetes.io/os"
+)
+
 // TypeLabels are the labels that a node has because of its instance type, in Slipway's words and in those of the other projects
 // whose users select on them. The keys and their units are those of Karpenter's AWS provider.
 func TypeLabels(t cloud.InstanceType) map[string]string {
@@ -66,6 +72,9 @@ func TypeLabels(t cloud.InstanceType) map[string]string {
 		corev1.LabelInstanceTypeStable: t.Name,
 		corev1.LabelArchStable:         t.Architecture,
 		corev1.LabelOSStable:           string(corev1.Linux),
+		corev1.LabelInstanceType:       t.Name,
+		betaArch:                       t.Architecture,
+		betaOS:                         string(corev1.Linux),
 	}
 	if t.GPU.Count > 0 {
 		short["gpu-name"] = strings.ToLower(t.GPU.Name)
@@ -99,10 +108,12 @@ func discoveryLabels(gpu cloud.GPU) map[string]string {
 // PlaceLabels are the labels that a node has because of where and how it was bought. zoneID may be empty.
 func PlaceLabels(key cloud.OfferingKey, region, zoneID string) map[string]string {
 	labels := map[string]string{
-		corev1.LabelTopologyZone:       key.Zone,
-		corev1.LabelTopologyRegion:     region,
-		v1alpha1.LabelCapacityType:     string(key.Market),
-		v1alpha1.KarpenterCapacityType: string(key.Market),
+		corev1.LabelTopologyZone:            key.Zone,
+		corev1.LabelTopologyRegion:          region,
+		corev1.LabelFailureDomainBetaZone:   key.Zone,
+		corev1.LabelFailureDomainBetaRegion: region,
+		v1alpha1.LabelCapacityType:          string(key.Market),
+		v1alpha1.KarpenterCapacityType:      string(key.Market),
 	}
 	if zoneID != "" {
 		labels[v1alpha1.LabelZoneID] = zoneID

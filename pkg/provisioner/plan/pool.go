@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,8 +23,10 @@ type pool struct {
 	provisioner *Provisioner
 	tier        int               // 0 is the highest weight
 	custom      map[string]string // values chosen for custom keys
-	labels      map[string]string // what every node of the pool carries
+	labels      map[string]string // what every node of the pool carries because of the pool
 	taints      []corev1.Taint
+	// requirements are those of the Provisioner with the defaults and with what the template's labels ask for.
+	requirements []corev1.NodeSelectorRequirement
 }
 
 // pools spells out the usable Provisioners, highest weight first, ties by name. referenced answers the values that pending demands ask
@@ -44,18 +47,39 @@ func pools(v *View, referenced map[string][]string) []pool {
 		if i == 0 || usable[i-1].Object.Spec.Weight != p.Object.Spec.Weight {
 			tier++
 		}
+		requirements := requirementsOf(&p.Object.Spec)
 		for _, custom := range variants(p.Object.Spec, referenced) {
 			labels := OwnerLabels(p.Object.Name, p.Object.Spec.NodeClassRef.Name)
-			maps.Copy(labels, p.Object.Spec.Template.Labels)
+			for key, value := range p.Object.Spec.Template.Labels {
+				if !WellKnown(key) {
+					labels[key] = value
+				}
+			}
 			maps.Copy(labels, custom)
-			list = append(list, pool{provisioner: p, tier: tier, custom: custom, labels: labels, taints: p.Object.Spec.Template.Taints})
+			list = append(list, pool{
+				provisioner: p, tier: tier, custom: custom, labels: labels, taints: p.Object.Spec.Template.Taints, requirements: requirements,
+			})
 		}
 	}
 	return list
 }
 
+// requirementsOf answers what a Provisioner asks of its nodes: its requirements, what the labels of its template say about machines
+// (a label narrows like a requirement with one value), and the defaults.
+func requirementsOf(spec *v1alpha1.ProvisionerSpec) []corev1.NodeSelectorRequirement {
+	list := slices.Clone(spec.Requirements)
+	for _, key := range sortedKeys(spec.Template.Labels) {
+		if WellKnown(key) {
+			list = append(list, corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn,
+				Values: []string{spec.Template.Labels[key]}})
+		}
+	}
+	return defaulted(list)
+}
+
 // variants spells out the custom keys of a Provisioner's requirements: every combination of the values that they allow, so that each node
-// carries one. A key that allows anything (Exists, NotIn) takes the values that pending pods ask for, or stays off the node.
+// carries one. A key that allows anything (Exists, NotIn) takes the values that pending pods ask for. It stays off the node where
+// nobody asks for one, and, where NotIn allows that, for those who do not ask.
 func variants(spec v1alpha1.ProvisionerSpec, referenced map[string][]string) []map[string]string {
 	allowed := map[string][]corev1.NodeSelectorRequirement{}
 	for _, r := range spec.Requirements {
@@ -70,8 +94,11 @@ func variants(spec v1alpha1.ProvisionerSpec, referenced map[string][]string) []m
 			continue
 		}
 		var next []map[string]string
-		for _, m := range list {
-			for _, value := range values {
+		if satisfyAll(nil, allowed[key]) {
+			next = list
+		}
+		for _, value := range values {
+			for _, m := range list {
 				if len(next) < maxVariants {
 					c := maps.Clone(m)
 					c[key] = value
@@ -84,20 +111,43 @@ func variants(spec v1alpha1.ProvisionerSpec, referenced map[string][]string) []m
 	return list
 }
 
-// customValues answers the values that all requirements on one custom key allow, sorted.
+// customValues answers the values that all requirements on one custom key allow: those that pods ask for first, each sorted.
 func customValues(requirements []corev1.NodeSelectorRequirement, referenced []string) []string {
-	candidates := slices.Clone(referenced)
+	var own []string
 	for _, r := range requirements {
-		if r.Operator == corev1.NodeSelectorOpIn {
-			candidates = append(candidates, r.Values...)
+		switch r.Operator {
+		case corev1.NodeSelectorOpIn:
+			own = append(own, r.Values...)
+		case corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt:
+			own = append(own, beyond(r)...)
 		}
 	}
-	slices.Sort(candidates)
-	candidates = slices.Compact(candidates)
-	return slices.DeleteFunc(candidates, func(value string) bool {
-		labels := map[string]string{requirements[0].Key: value}
-		return slices.ContainsFunc(requirements, func(r corev1.NodeSelectorRequirement) bool { return !satisfies(labels, r) })
+	slices.Sort(own)
+	own = slices.DeleteFunc(slices.Compact(own), func(value string) bool { return slices.Contains(referenced, value) })
+	return slices.DeleteFunc(slices.Concat(referenced, own), func(value string) bool {
+		return !satisfyAll(map[string]string{requirements[0].Key: value}, requirements)
 	})
+}
+
+// beyond answers the value next to the bound of a Gt or Lt, for a node to carry where no pod asks for any.
+func beyond(r corev1.NodeSelectorRequirement) []string {
+	if len(r.Values) != 1 {
+		return nil
+	}
+	bound, err := strconv.ParseInt(r.Values[0], 10, 64)
+	switch {
+	case err != nil:
+		return nil
+	case r.Operator == corev1.NodeSelectorOpGt && bound < math.MaxInt64:
+		return []string{strconv.FormatInt(bound+1, 10)}
+	case r.Operator == corev1.NodeSelectorOpLt && bound > 0:
+		return []string{strconv.FormatInt(bound-1, 10)}
+	}
+	return nil
+}
+
+func satisfyAll(labels map[string]string, requirements []corev1.NodeSelectorRequirement) bool {
+	return !slices.ContainsFunc(requirements, func(r corev1.NodeSelectorRequirement) bool { return !satisfies(labels, r) })
 }
 
 // satisfies tells whether labels satisfy a requirement, as node affinity does: an absent key satisfies NotIn and DoesNotExist, and no
@@ -133,7 +183,7 @@ func satisfies(labels map[string]string, r corev1.NodeSelectorRequirement) bool 
 func WellKnown(key string) bool {
 	switch key {
 	case corev1.LabelInstanceTypeStable, corev1.LabelArchStable, corev1.LabelOSStable, corev1.LabelTopologyZone,
-		corev1.LabelTopologyRegion, corev1.LabelInstanceType, corev1.LabelFailureDomainBetaZone, corev1.LabelFailureDomainBetaRegion,
+		corev1.LabelTopologyRegion, corev1.LabelInstanceType, betaArch, betaOS, corev1.LabelFailureDomainBetaZone, corev1.LabelFailureDomainBetaRegion,
 		v1alpha1.LabelCapacityType, v1alpha1.KarpenterCapacityType, v1alpha1.LabelZoneID, v1alpha1.LabelAccelerator,
 		v1alpha1.LabelGPUProduct, v1alpha1.LabelGPUCount, v1alpha1.LabelGPUMemory,
 		v1alpha1.LabelProvisioner, v1alpha1.LabelNodeClass, v1alpha1.KarpenterProvisionerName, v1alpha1.KarpenterNodePool:
@@ -163,7 +213,6 @@ func offers(v *View, list []pool) []offer {
 	var all []offer
 	for i := range list {
 		p := &list[i]
-		requirements := defaulted(p.provisioner.Object.Spec.Requirements)
 		for j := range v.Offerings {
 			o := &v.Offerings[j]
 			t := types[o.InstanceType]
@@ -174,7 +223,7 @@ func offers(v *View, list []pool) []offer {
 			maps.Copy(labels, base[t.Name])
 			maps.Copy(labels, PlaceLabels(o.OfferingKey, v.Region, o.ZoneID))
 			maps.Copy(labels, p.labels)
-			if serves(p, labels, requirements) {
+			if p.serves(labels) {
 				all = append(all, offer{pool: p, kind: t, source: o, labels: labels})
 			}
 		}
@@ -183,8 +232,8 @@ func offers(v *View, list []pool) []offer {
 }
 
 // serves tells whether a node with these labels is one that the pool's requirements describe.
-func serves(p *pool, labels map[string]string, requirements []corev1.NodeSelectorRequirement) bool {
-	for _, r := range requirements {
+func (p *pool) serves(labels map[string]string) bool {
+	for _, r := range p.requirements {
 		if _, spelled := p.custom[r.Key]; spelled {
 			continue
 		}
@@ -212,18 +261,6 @@ func defaulted(requirements []corev1.NodeSelectorRequirement) []corev1.NodeSelec
 			Values: []string{"amd64"}})
 	}
 	return list
-}
-
-// capacity is what a node of an offer leaves to pods: allocatable minus the DaemonSets that would run on it.
-func (o *offer) capacity(daemons []daemon) demand.Resources {
-	spec := &o.pool.provisioner.Object.Spec
-	free := Allocatable(*o.kind, spec.Template.Kubelet, o.pool.provisioner.RootVolumeGiB)
-	for _, d := range daemons {
-		if d.match.Matches(o.labels, o.pool.taints) {
-			free = free.Sub(d.requests)
-		}
-	}
-	return free
 }
 
 // daemon is a DaemonSet with its compiled node selection.

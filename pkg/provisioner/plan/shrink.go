@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -27,6 +28,7 @@ type Retire struct {
 // Shrink decides which nodes are idle or expired. placed are the places that Grow gave on the same View: a node that a pod is expected on
 // is not idle.
 func Shrink(v View, placed []Placed) Shrinking {
+	v = *canonical(v)
 	s := shrinking{view: &v, expected: map[string]bool{}, expiring: map[string]int{}, count: map[string]int{}}
 	for _, p := range placed {
 		if p.Node != "" {
@@ -59,6 +61,9 @@ func Shrink(v View, placed []Placed) Shrinking {
 	return s.answer
 }
 
+// defaultIdleAfter is the CRD's default, for a Provisioner that no API server has seen.
+const defaultIdleAfter = "60s"
+
 type shrinking struct {
 	view     *View
 	expected map[string]bool // nodes that a waiting pod is expected on
@@ -69,6 +74,7 @@ type shrinking struct {
 
 // look decides about one node with a claim that is not being deleted.
 func (s *shrinking) look(c *v1alpha1.NodeClaim, n *Node, d v1alpha1.Disruption) {
+	idleAfter := cmp.Or(d.IdleAfter, defaultIdleAfter)
 	inUse := n.GPUPods > 0 || s.expected[n.Name]
 	switch {
 	case c.Status.Retire != nil:
@@ -76,9 +82,9 @@ func (s *shrinking) look(c *v1alpha1.NodeClaim, n *Node, d v1alpha1.Disruption) 
 			s.answer.Release = append(s.answer.Release, c.Name)
 		}
 	case !ready(c) || n.DoNotDisrupt:
-	case !inUse && !n.IdleSince.IsZero() && s.due(n.IdleSince, d.IdleAfter):
+	case !inUse && !n.IdleSince.IsZero() && s.due(n.IdleSince, idleAfter):
 		s.retire(c, v1alpha1.RetireIdle, fmt.Sprintf("no pod has used its GPUs since %s (idleAfter %s)",
-			n.IdleSince.UTC().Format(time.RFC3339), d.IdleAfter))
+			n.IdleSince.UTC().Format(time.RFC3339), idleAfter))
 	case s.due(n.CreatedAt, d.ExpireAfter):
 		// A tenth of a Provisioner's nodes at a time, at least one: they were often launched together.
 		if s.expiring[c.Spec.Provisioner] < max(1, s.count[c.Spec.Provisioner]/10) {

@@ -230,9 +230,9 @@ type limit struct {
 // creation to the end of its machine; a machine without a claim counts until it is gone.
 func ledger(v *View) []limit {
 	types := typesByName(v.Types)
-	prices := map[cloud.OfferingKey]int64{}
-	for _, o := range v.Offerings {
-		prices[o.OfferingKey] = o.PriceMicroUSDPerHour
+	orphans := make([]corev1.ResourceList, len(v.Orphans))
+	for i, o := range v.Orphans {
+		orphans[i] = Usage(types[o.InstanceType], priceOf(v, o.OfferingKey))
 	}
 	var limits []limit
 	for _, p := range v.Provisioners {
@@ -244,13 +244,27 @@ func ledger(v *View) []limit {
 					l.used += amount(name, c.DebitOf()[name])
 				}
 			}
-			for _, o := range v.Orphans {
+			for i, o := range v.Orphans {
 				if o.Provisioner == l.provisioner {
-					l.used += amount(name, Usage(types[o.InstanceType], prices[o.OfferingKey])[name])
+					l.used += amount(name, orphans[i][name])
 				}
 			}
 			limits = append(limits, l)
 		}
 	}
 	return limits
+}
+
+// priceOf answers the price of an offering; if it is not on offer any more, the highest of its type, so that usage is not understated.
+func priceOf(v *View, key cloud.OfferingKey) int64 {
+	highest := int64(0)
+	for _, o := range v.Offerings {
+		if o.OfferingKey == key {
+			return o.PriceMicroUSDPerHour
+		}
+		if o.InstanceType == key.InstanceType {
+			highest = max(highest, o.PriceMicroUSDPerHour)
+		}
+	}
+	return highest
 }

@@ -26,8 +26,18 @@ type View struct {
 	// Refused are pods that a node was launched for and that their scheduler did not bind there: they are held until the time given,
 	// so that nodes are not bought for them again and again.
 	Refused map[types.UID]Refusal `json:",omitempty"`
+	// Learned is what nodes were seen to leave to pods, for where it is less than predicted. By Provisioner and instance type.
+	Learned []Learned `json:",omitempty"`
 	// Orphans are machines of ours without a claim: they count against limits until they are gone. By ID.
 	Orphans []cloud.Instance `json:",omitempty"`
+}
+
+// Learned is what a node of a type and a Provisioner was seen to leave to pods other than those of DaemonSets and static ones. A prediction
+// that turned out too high must not buy the same node again.
+type Learned struct {
+	Provisioner  string
+	InstanceType string
+	Free         demand.Resources
 }
 
 // Refusal is why a pod is not to get another node for now.
@@ -71,18 +81,22 @@ type Claim struct {
 
 // Node is a Kubernetes node with what is free on it, whoever launched it.
 type Node struct {
-	Name         string
-	Claim        string // name of its NodeClaim; empty: not ours
-	Labels       map[string]string
-	Taints       []corev1.Taint
-	Free         demand.Resources // allocatable minus the requests of the pods bound to it
-	Open         bool             // Ready, schedulable, and not gated, fenced or leaving
-	GPUPods      int              // pods bound to it that ask for a GPU and have not ended
+	Name   string
+	Claim  string // name of its NodeClaim; empty: not ours
+	Labels map[string]string
+	Taints []corev1.Taint
+	Free   demand.Resources // allocatable minus the requests of the pods bound to it
+	Open   bool             // Ready, schedulable, and not gated, fenced or leaving
+	// Fenced: it would be open, were it not about to be retired for being idle, which can still be taken back.
+	Fenced bool
+	// Bound is what the pods bound to it ask for, DaemonSets' excepted.
+	Bound        demand.Resources `json:",omitempty"`
+	GPUPods      int              // pods bound or nominated to it that ask for a GPU and have not ended
 	DoNotDisrupt bool             // a pod on it, or the node itself, asks not to be disturbed
 	// QuietSince is when the free amounts last changed or the node became open. A place that a waiting pod's scheduler has left
 	// unused for some time is not a place for that pod.
 	QuietSince time.Time
-	// IdleSince is when the last GPU pod left it, or it became ready; zero while it has GPU pods.
+	// IdleSince is when the last GPU pod left it, or it became ready; zero while it has GPU pods, and before its claim is ready.
 	IdleSince time.Time
 	CreatedAt time.Time
 }

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -122,9 +123,9 @@ func (l *Loop) Once(ctx context.Context) (time.Time, error) {
 		l.Log.Info("Retiring a node", "claim", r.Claim, "reason", r.Reason, "message", r.Message)
 		errs = append(errs, l.Retirer.Retire(ctx, claims[r.Claim], r))
 	}
-	nodes := map[string]string{}
-	for _, n := range v.Nodes {
-		nodes[n.Claim] = n.Name
+	nodes := map[string]*plan.Node{}
+	for i := range v.Nodes {
+		nodes[v.Nodes[i].Claim] = &v.Nodes[i]
 	}
 	for _, c := range v.Claims {
 		if !released[c.Object.Name] {
@@ -135,7 +136,7 @@ func (l *Loop) Once(ctx context.Context) (time.Time, error) {
 }
 
 // finish deletes a marked claim whose fence has settled, after one more look at the API server itself.
-func (l *Loop) finish(ctx context.Context, claim *v1alpha1.NodeClaim, node string) error {
+func (l *Loop) finish(ctx context.Context, claim *v1alpha1.NodeClaim, node *plan.Node) error {
 	retire := claim.Status.Retire
 	if retire == nil || claim.DeletionTimestamp != nil {
 		return nil
@@ -145,21 +146,41 @@ func (l *Loop) finish(ctx context.Context, claim *v1alpha1.NodeClaim, node strin
 	default:
 		return nil // whoever marked it deletes it
 	}
-	fenced := meta.FindStatusCondition(claim.Status.Conditions, v1alpha1.ConditionFenced)
-	if fenced == nil || fenced.Status != "True" || l.Now().Sub(fenced.LastTransitionTime.Time) < l.Settle {
+	if !l.settled(claim, node) {
 		return nil
 	}
 	if retire.Reason == v1alpha1.RetireIdle {
-		busy, err := l.busy(ctx, node)
+		name := claim.Status.NodeName
+		if node != nil {
+			name = node.Name
+		}
+		busy, err := l.busy(ctx, name)
 		if err != nil {
 			return err
 		}
 		if busy {
-			l.Log.Info("A pod came before the fence; taking the node back into use", "claim", claim.Name, "node", node)
+			l.Log.Info("A pod came before the fence; taking the node back into use", "claim", claim.Name, "node", name)
 			return l.Retirer.Release(ctx, claim)
 		}
 	}
 	return l.Retirer.Delete(ctx, claim)
+}
+
+// settled tells whether the fence has stood for Settle. It counts from the younger of the mark and the condition: the condition may be
+// left from a mark that was taken off and put on again. Times in objects are cut to seconds, hence one more.
+func (l *Loop) settled(claim *v1alpha1.NodeClaim, node *plan.Node) bool {
+	fenced := meta.FindStatusCondition(claim.Status.Conditions, v1alpha1.ConditionFenced)
+	if fenced == nil || fenced.Status != "True" {
+		return false
+	}
+	if node != nil && !slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool { return t.Key == v1alpha1.TaintRetiring }) {
+		return false
+	}
+	since := fenced.LastTransitionTime.Time
+	if marked := claim.Status.Retire.Since.Time; marked.After(since) {
+		since = marked
+	}
+	return l.Now().Sub(since) >= l.Settle+time.Second
 }
 
 // busy asks the API server whether a pod that asks for a GPU is bound to the node.
