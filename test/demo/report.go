@@ -33,6 +33,8 @@ type report struct {
 	NodesLeft      int       `json:"nodesLeft"` // machines and Nodes at the end
 	CostPerHourMax float64   `json:"costPerHourMax"`
 	// PendingToLaunch is from a pod being found unschedulable to the CreateFleet of its node reaching EC2; PendingToBound to its binding.
+	// PendingToPlan is to the claim's creation.
+	PendingToPlan   quantiles      `json:"pendingToPlanSeconds"`
 	PendingToLaunch quantiles      `json:"pendingToLaunchSeconds"`
 	PendingToBound  quantiles      `json:"pendingToBoundSeconds"`
 	Interruptions   []interruption `json:"interruptions"`
@@ -141,15 +143,18 @@ func (s *story) report() (*report, error) {
 		}
 	}
 	r := &report{PodsHeld: s.held, Interruptions: s.interruptions, EC2Calls: journal.Calls, Nodes: s.nodesThen, NodesLaunched: len(journal.Instances)}
-	var toLaunch, toBound []float64
+	var toPlan, toLaunch, toBound []float64
 	for _, c := range claims {
 		for _, ref := range c.Spec.Pods {
+			// Pods that ran when their replacement was bought were never pending for it.
 			life, known := lives[ref.UID]
-			if at := launchedAt[c.Name]; known && !at.IsZero() && !life.pendingAt.IsZero() && life.boundAt.IsZero() == false && life.pendingAt.Before(life.boundAt) {
-				toLaunch = append(toLaunch, max(0, at.Sub(life.pendingAt).Seconds()))
+			if at := launchedAt[c.Name]; known && !at.IsZero() && !life.pendingAt.IsZero() && (life.boundAt.IsZero() || at.Before(life.boundAt)) {
+				toPlan = append(toPlan, s.watch.seenAt(c.Name).Sub(life.pendingAt).Seconds())
+				toLaunch = append(toLaunch, at.Sub(life.pendingAt).Seconds())
 			}
 		}
 	}
+	r.PendingToPlan = quantilesOf(toPlan)
 	for _, life := range lives {
 		if life.everPlaced {
 			r.PodsPlaced++
@@ -249,6 +254,7 @@ func (r *report) print(out io.Writer) {
 	line("GPUs at most / limit", "%d / %d", r.GPUsMax, r.GPULimit)
 	line("nodes launched / left", "%d / %d", r.NodesLaunched, r.NodesLeft)
 	line("cost at most", "$%.2f/h", r.CostPerHourMax)
+	line("pending to claim", "p50 %.3f s, p99 %.3f s (%d pods)", r.PendingToPlan.P50, r.PendingToPlan.P99, r.PendingToPlan.Pods)
 	line("pending to CreateFleet", "p50 %.3f s, p99 %.3f s (%d pods)", r.PendingToLaunch.P50, r.PendingToLaunch.P99, r.PendingToLaunch.Pods)
 	line("pending to bound", "p50 %.1f s, p99 %.1f s (%d pods)", r.PendingToBound.P50, r.PendingToBound.P99, r.PendingToBound.Pods)
 	for _, i := range r.Interruptions {

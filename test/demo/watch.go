@@ -46,6 +46,7 @@ type watcher struct {
 	pods   map[types.UID]*podLife
 	claims map[string]*v1alpha1.NodeClaim // also those that are gone
 	gone   map[string]bool
+	seen   map[string]time.Time // claim name: when it was first seen
 	fenced map[string]time.Time // node name: when the fence was seen
 	most   int64                // the highest $/h at one time, in micro-dollars
 }
@@ -67,6 +68,7 @@ func watch(ctx context.Context, config *rest.Config) (*watcher, error) {
 	}
 	w := &watcher{
 		client: direct, pods: map[types.UID]*podLife{}, claims: map[string]*v1alpha1.NodeClaim{}, gone: map[string]bool{},
+		seen: map[string]time.Time{},
 		fenced: map[string]time.Time{},
 	}
 	for _, kind := range []struct {
@@ -140,6 +142,9 @@ func (w *watcher) claim(o any, gone bool) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if _, known := w.seen[claim.Name]; !known {
+		w.seen[claim.Name] = time.Now()
+	}
 	w.claims[claim.Name] = claim
 	w.gone[claim.Name] = gone
 	w.most = max(w.most, w.dollars())
@@ -244,6 +249,13 @@ func (w *watcher) allClaims() (claims map[string]*v1alpha1.NodeClaim, gone map[s
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.claims), maps.Clone(w.gone)
+}
+
+// seenAt is when a claim was first seen; zero: never.
+func (w *watcher) seenAt(claim string) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[claim]
 }
 
 func (w *watcher) fencedAt(node string) time.Time {

@@ -113,7 +113,11 @@ func (a *assembly) assemble() error {
 	if a.OnMetrics != nil {
 		a.OnMetrics(observed.Requests(a.metrics))
 	}
-	a.events = telemetry.NewEvents(a.mgr.GetEventRecorder("slipway"), a.now)
+	pacer := telemetry.NewPacer(a.mgr.GetEventRecorder("slipway"))
+	if err := a.mgr.Add(pacer); err != nil {
+		return fmt.Errorf("adding the events' pacer: %w", err)
+	}
+	a.events = telemetry.NewEvents(pacer, a.now)
 	if a.book, err = health.New(health.DefaultPolicy()); err != nil {
 		return err
 	}
