@@ -28,6 +28,8 @@ const (
 	// launchTimeout bounds one call of Fleet.Launch. It is well below visibleWithin, so that a call of a former leader has
 	// ended before its machine is looked for in vain.
 	launchTimeout = 40 * time.Second
+	// misconfiguredPatience is the age up to which a claim tries again after "this request can never succeed".
+	misconfiguredPatience = time.Minute
 	// failedDrainTime is how long pods without GPUs are moved with regard to their budgets off a node that failed to get ready.
 	failedDrainTime = 2 * time.Minute
 	// pollInterval is the time between two looks at what tells nothing by itself: the cloud, and pods that are ending.

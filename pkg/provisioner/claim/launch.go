@@ -55,9 +55,7 @@ func (s *scope) launch(ctx context.Context) (bool, error) {
 	if err := s.intend(ctx); err != nil {
 		return false, err
 	}
-	callCtx, cancel := context.WithTimeout(ctx, launchTimeout)
-	defer cancel()
-	result, err := s.r.cfg.Fleet.Launch(callCtx, req)
+	result, err := s.ask(ctx, req)
 	if ctx.Err() != nil && err != nil {
 		return false, err // shutting down: the intent stands, whoever comes next looks for the machine
 	}
@@ -65,11 +63,29 @@ func (s *scope) launch(ctx context.Context) (bool, error) {
 		return false, s.launchRefused(err, doubt)
 	}
 	s.bought(result.Instance)
-	s.r.cfg.Health.Launched(result.Instance.OfferingKey, s.now)
-	if len(result.Stockouts) > 0 {
-		s.r.cfg.Health.Stockout(result.Stockouts, s.now)
-	}
 	return true, nil
+}
+
+// ask asks the cloud for the machine, and tells health of the attempt and what came of it.
+func (s *scope) ask(ctx context.Context, req cloud.LaunchRequest) (cloud.LaunchResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, launchTimeout)
+	defer cancel()
+	keys := make([]cloud.OfferingKey, len(req.Choices))
+	for i, c := range req.Choices {
+		keys[i] = cloud.OfferingKey{InstanceType: c.InstanceType, Zone: c.Zone, Market: req.Market}
+	}
+	health := s.r.cfg.Health
+	health.Begin(req.Token, keys, s.now)
+	defer health.End(req.Token)
+	result, err := s.r.cfg.Fleet.Launch(ctx, req)
+	if err != nil {
+		return result, err
+	}
+	if len(result.Stockouts) > 0 {
+		health.Stockout(result.Stockouts, s.now)
+	}
+	health.Launched(result.Instance.OfferingKey, s.now)
+	return result, nil
 }
 
 func (s *scope) inDoubt() bool {
@@ -103,7 +119,7 @@ func (s *scope) backoff() time.Duration {
 		return 0
 	}
 	switch v1alpha1.Reason(c.Reason) {
-	case v1alpha1.ReasonThrottled, v1alpha1.ReasonOutage, v1alpha1.ReasonNodeClassNotReady:
+	case v1alpha1.ReasonThrottled, v1alpha1.ReasonOutage, v1alpha1.ReasonNodeClassNotReady, v1alpha1.ReasonMisconfigured:
 		age := c.LastTransitionTime.Sub(s.claim.CreationTimestamp.Time)
 		return c.LastTransitionTime.Add(min(max(age, time.Second), 15*time.Second) + s.jitter()).Sub(s.now)
 	}
@@ -152,18 +168,20 @@ func (s *scope) launchRefused(err error, doubt bool) error {
 		wrong    *cloud.MisconfiguredError
 		denied   *cloud.DeniedError
 	)
-	health := s.r.cfg.Health
+	s.r.cfg.Health.Refused(err, s.now)
 	switch {
 	case errors.As(err, &stockout):
-		health.Stockout(stockout.Offerings, s.now)
 		return s.launchFailed(v1alpha1.ReasonStockout, err, doubt)
 	case errors.As(err, &quota):
-		health.Quota(quota, s.now)
 		return s.launchFailed(v1alpha1.ReasonQuota, err, doubt)
 	case errors.As(err, &wrong):
+		// Nothing else would be planned in its place, so failing at once would only make the same claim again, over and over. And
+		// some mistakes mend themselves: an instance profile takes a moment to be known everywhere.
+		if s.now.Sub(s.claim.CreationTimestamp.Time) < misconfiguredPatience {
+			return s.launchLater(v1alpha1.ReasonMisconfigured, err, doubt)
+		}
 		return s.launchFailed(v1alpha1.ReasonMisconfigured, err, doubt)
 	case errors.As(err, &denied):
-		health.Outage(err, s.now)
 		return s.launchFailed(v1alpha1.ReasonDenied, err, doubt)
 	case errors.Is(err, cloud.ErrThrottled):
 		return s.launchLater(v1alpha1.ReasonThrottled, err, doubt)
@@ -172,7 +190,6 @@ func (s *scope) launchRefused(err error, doubt bool) error {
 		s.again(pollInterval)
 		return nil
 	}
-	health.Outage(err, s.now)
 	return s.launchLater(v1alpha1.ReasonOutage, err, true)
 }
 

@@ -30,13 +30,17 @@ type Catalog interface {
 	Offering(key cloud.OfferingKey) (cloud.Offering, bool)
 }
 
-// Health is told what launches have met, so that planning avoids what does not work at the moment. It does not block.
+// Health is told what launches have met, so that planning avoids what does not work at the moment. It does not block. health.Book is
+// one.
 type Health interface {
+	// Begin says that a launch which may take any of the keys is under way; End that it is over. token is the claim's UID.
+	Begin(token string, keys []cloud.OfferingKey, now time.Time)
+	End(token string)
 	Launched(key cloud.OfferingKey, now time.Time)
+	// Stockout: what was tried in vain on the way to a machine.
 	Stockout(keys []cloud.OfferingKey, now time.Time)
-	Quota(err *cloud.QuotaError, now time.Time)
-	// Outage: the cloud does not answer, or denies the call.
-	Outage(err error, now time.Time)
+	// Refused reports the error of a launch, whatever it is.
+	Refused(err error, now time.Time)
 }
 
 // Progress is told how long each phase of a claim took. telemetry.Metrics is one.

@@ -28,22 +28,8 @@ func (s *scope) release(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	instance, err := s.r.cfg.Fleet.Instance(ctx, s.claim.Status.InstanceID)
-	switch {
-	case errors.Is(err, cloud.ErrGone) && s.now.Sub(s.since(v1alpha1.ConditionLaunched)) < visibleWithin:
-		// The machine may be too young to be seen.
-		s.again(pollInterval)
-		return false, s.terminate(ctx)
-	case errors.Is(err, cloud.ErrGone):
-	case err != nil:
-		return false, fmt.Errorf("looking at instance %s: %w", s.claim.Status.InstanceID, err)
-	case instance.State == cloud.InstanceTerminated:
-	case instance.State == cloud.InstanceShuttingDown:
-		s.again(pollInterval)
-		return false, nil
-	default:
-		s.again(pollInterval)
-		return false, s.terminate(ctx)
+	if over, err := s.isOver(ctx); !over || err != nil {
+		return false, err
 	}
 	node, err := s.findNode(ctx)
 	if err != nil {
@@ -59,6 +45,26 @@ func (s *scope) release(ctx context.Context) (bool, error) {
 	s.r.cfg.Meter.ClaimTerminated(s.claim.Status.Retire.Reason, s.now.Sub(s.since(v1alpha1.ConditionDrained)))
 	s.released = true
 	return true, nil
+}
+
+// isOver says whether the machine is gone. One that lives in spite of having been asked to end is asked again.
+func (s *scope) isOver(ctx context.Context) (bool, error) {
+	instance, err := s.r.cfg.Fleet.Instance(ctx, s.claim.Status.InstanceID)
+	young := s.now.Sub(s.since(v1alpha1.ConditionLaunched)) < visibleWithin // perhaps too young to be seen
+	switch {
+	case errors.Is(err, cloud.ErrGone) && young:
+	case errors.Is(err, cloud.ErrGone):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("looking at instance %s: %w", s.claim.Status.InstanceID, err)
+	case instance.State == cloud.InstanceTerminated:
+		return true, nil
+	case instance.State == cloud.InstanceShuttingDown:
+		s.again(pollInterval)
+		return false, nil
+	}
+	s.again(pollInterval)
+	return false, s.terminate(ctx)
 }
 
 // releaseUnseen lets a claim go that knows of no machine, if there is none: while a launch may have happened, its machine is looked for
