@@ -176,14 +176,14 @@ func (g *growth) addOffers(p *binpack.Problem, names []corev1.ResourceName) {
 			shapes[key] = shape
 			p.Shapes = append(p.Shapes, binpack.Shape{Name: o.kind.Name, Capacity: size})
 		}
-		group := fmt.Sprintf("%s %v %s %s %d", o.pool.provisioner.Object.Name, o.pool.custom, o.source.Market, o.kind.Architecture,
-			o.kind.GPU.Count)
+		pool := fmt.Sprintf("%s/%02d", o.pool.provisioner.Object.Name, o.pool.variant)
+		group := fmt.Sprintf("%s %s %s %d", pool, o.source.Market, o.kind.Architecture, o.kind.GPU.Count)
 		if _, known := groups[group]; !known {
 			groups[group] = len(groups)
 		}
 		price := o.source.PriceMicroUSDPerHour
 		p.Offerings = append(p.Offerings, binpack.Offering{
-			Name:                 fmt.Sprintf("%s %v %s", o.pool.provisioner.Object.Name, o.pool.custom, o.source.OfferingKey),
+			Name:                 pool + " " + o.source.OfferingKey.String(),
 			Shape:                shape,
 			PriceMicroUSDPerHour: price + price*o.source.RiskMilli/1000,
 			Tier:                 o.pool.tier,

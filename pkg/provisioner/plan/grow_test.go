@@ -20,6 +20,10 @@ var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 // testView is a cluster without nodes and one Provisioner like that of the README: g4dn and p3, spot, at most 100 GPUs.
 func testView(t testing.TB, demands ...demand.Demand) View {
 	t.Helper()
+	return viewOf(demands...)
+}
+
+func viewOf(demands ...demand.Demand) View {
 	facts := catalogue.Embedded()
 	v := View{Now: noon, Region: "us-east-1", Demands: demands, Types: facts.Types}
 	for _, o := range facts.Offerings(v.Region) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
@@ -232,7 +233,7 @@ func show(name corev1.ResourceName, amount int64) string {
 func showLimit(name corev1.ResourceName, amount int64) string {
 	switch name {
 	case v1alpha1.LimitCostPerHour:
-		return resource.NewScaledQuantity(amount, resource.Micro).AsDec().String()
+		return cloud.FormatDollars(amount)
 	case corev1.ResourceCPU:
 		return resource.NewMilliQuantity(amount, resource.DecimalSI).String()
 	case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:

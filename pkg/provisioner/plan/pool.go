@@ -22,6 +22,7 @@ const maxVariants = 64
 type pool struct {
 	provisioner *Provisioner
 	tier        int               // 0 is the highest weight
+	variant     int               // among the pools of the Provisioner; of equal ones the first is used
 	custom      map[string]string // values chosen for custom keys
 	labels      map[string]string // what every node of the pool carries because of the pool
 	taints      []corev1.Taint
@@ -48,7 +49,7 @@ func pools(v *View, referenced map[string][]string) []pool {
 			tier++
 		}
 		requirements := requirementsOf(&p.Object.Spec)
-		for _, custom := range variants(p.Object.Spec, referenced) {
+		for variant, custom := range variants(p.Object.Spec, referenced) {
 			labels := OwnerLabels(p.Object.Name, p.Object.Spec.NodeClassRef.Name)
 			for key, value := range p.Object.Spec.Template.Labels {
 				if !WellKnown(key) {
@@ -57,7 +58,8 @@ func pools(v *View, referenced map[string][]string) []pool {
 			}
 			maps.Copy(labels, custom)
 			list = append(list, pool{
-				provisioner: p, tier: tier, custom: custom, labels: labels, taints: p.Object.Spec.Template.Taints, requirements: requirements,
+				provisioner: p, tier: tier, variant: variant, custom: custom, labels: labels, taints: p.Object.Spec.Template.Taints,
+				requirements: requirements,
 			})
 		}
 	}
@@ -78,8 +80,8 @@ func requirementsOf(spec *v1alpha1.ProvisionerSpec) []corev1.NodeSelectorRequire
 }
 
 // variants spells out the custom keys of a Provisioner's requirements: every combination of the values that they allow, so that each node
-// carries one. A key that allows anything (Exists, NotIn) takes the values that pending pods ask for. It stays off the node where
-// nobody asks for one, and, where NotIn allows that, for those who do not ask.
+// carries one. A key that is left open (Exists, NotIn) takes the values that pending pods ask for, and stays off the nodes of those
+// that do not.
 func variants(spec v1alpha1.ProvisionerSpec, referenced map[string][]string) []map[string]string {
 	allowed := map[string][]corev1.NodeSelectorRequirement{}
 	for _, r := range spec.Requirements {
@@ -94,7 +96,7 @@ func variants(spec v1alpha1.ProvisionerSpec, referenced map[string][]string) []m
 			continue
 		}
 		var next []map[string]string
-		if satisfyAll(nil, allowed[key]) {
+		if !slices.ContainsFunc(allowed[key], func(r corev1.NodeSelectorRequirement) bool { return !leavesOpen(r) }) {
 			next = list
 		}
 		for _, value := range values {
@@ -144,6 +146,11 @@ func beyond(r corev1.NodeSelectorRequirement) []string {
 		return []string{strconv.FormatInt(bound-1, 10)}
 	}
 	return nil
+}
+
+// leavesOpen tells whether a requirement on a custom key is content with a node that does not carry it. Exists is: what value would it be?
+func leavesOpen(r corev1.NodeSelectorRequirement) bool {
+	return r.Operator == corev1.NodeSelectorOpExists || satisfies(nil, r)
 }
 
 func satisfyAll(labels map[string]string, requirements []corev1.NodeSelectorRequirement) bool {
@@ -237,7 +244,8 @@ func (p *pool) serves(labels map[string]string) bool {
 		if _, spelled := p.custom[r.Key]; spelled {
 			continue
 		}
-		open := !WellKnown(r.Key) && r.Operator == corev1.NodeSelectorOpExists
+		_, has := labels[r.Key]
+		open := !WellKnown(r.Key) && !has && leavesOpen(r)
 		if !open && !satisfies(labels, r) {
 			return false
 		}

@@ -1,0 +1,257 @@
+package plan
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+func audit(t *testing.T, v View, d Decision) {
+	t.Helper()
+	for _, fault := range faults(v, d) {
+		t.Error(fault)
+	}
+}
+
+// faults checks a Decision against its View by plain means: quantities instead of the ledger's integers, label selectors instead of the
+// scheduler's library, one pod at a time instead of sets.
+func faults(v View, d Decision) []string {
+	a := &auditor{view: v, decision: d}
+	a.everyPodOnce()
+	a.limits()
+	names := map[string]bool{}
+	for i := range d.Create {
+		c := &d.Create[i]
+		if names[c.Name] || len(c.Name) > 63 || c.Name == "" {
+			a.fault("claim name %q is taken, empty or too long", c.Name)
+		}
+		names[c.Name] = true
+		a.claim(c)
+	}
+	for _, h := range d.Held {
+		if h.Reason == "" || len(h.Message) < 20 || len(h.Pods) == 0 {
+			a.fault("held %s says too little: %s %q, %d pods", h.Demand, h.Reason, h.Message, len(h.Pods))
+		}
+	}
+	return a.found
+}
+
+type auditor struct {
+	view     View
+	decision Decision
+	found    []string
+}
+
+func (a *auditor) fault(format string, args ...any) {
+	a.found = append(a.found, fmt.Sprintf(format, args...))
+}
+
+// everyPodOnce is invariant 5.
+func (a *auditor) everyPodOnce() {
+	seen := map[types.UID]int{}
+	for _, c := range a.decision.Create {
+		for _, p := range c.Spec.Pods {
+			seen[p.UID]++
+		}
+	}
+	for _, p := range a.decision.Placed {
+		seen[p.Pod]++
+		if (p.Claim == "") == (p.Node == "") {
+			a.fault("pod %s is placed on claim %q and node %q", p.Pod, p.Claim, p.Node)
+		}
+	}
+	for _, h := range a.decision.Held {
+		for _, p := range h.Pods {
+			seen[p.UID]++
+		}
+	}
+	for _, p := range podsOf(a.view) {
+		if seen[p.UID] != 1 {
+			a.fault("pod %s is in %d of Create, Placed and Held", p.UID, seen[p.UID])
+		}
+		delete(seen, p.UID)
+	}
+	for uid := range seen {
+		a.fault("pod %s waits nowhere", uid)
+	}
+}
+
+// limits is invariant 1.
+func (a *auditor) limits() {
+	for _, p := range a.view.Provisioners {
+		for name, limit := range p.Object.Spec.Limits {
+			var sum resource.Quantity
+			for _, c := range a.view.Claims {
+				if c.Object.Spec.Provisioner == p.Object.Name {
+					sum.Add(c.Object.DebitOf()[name])
+				}
+			}
+			for _, o := range a.view.Orphans {
+				if o.Provisioner == p.Object.Name {
+					sum.Add(Usage(typesByName(a.view.Types)[o.InstanceType], priceOf(&a.view, o.OfferingKey))[name])
+				}
+			}
+			bought := false
+			for _, c := range a.decision.Create {
+				if q := c.Spec.Debit[name]; c.Spec.Provisioner == p.Object.Name && q.Sign() > 0 {
+					sum.Add(q)
+					bought = true
+				}
+			}
+			if bought && sum.Cmp(limit) > 0 {
+				a.fault("limit %s of %s is %s and would be %s", name, p.Object.Name, limit.String(), sum.String())
+			}
+		}
+	}
+}
+
+func (a *auditor) claim(c *v1alpha1.NodeClaim) {
+	i := slices.IndexFunc(a.view.Provisioners, func(p Provisioner) bool { return p.Object.Name == c.Spec.Provisioner })
+	if i < 0 || a.view.Provisioners[i].NotReady != "" {
+		a.fault("claim %s is of Provisioner %s, which is not usable", c.Name, c.Spec.Provisioner)
+		return
+	}
+	if n := len(c.Spec.Choices); n < 1 || n > 60 {
+		a.fault("claim %s has %d choices", c.Name, n)
+	}
+	if len(c.Spec.Pods) == 0 {
+		a.fault("claim %s is for nobody", c.Name)
+	}
+	for _, choice := range c.Spec.Choices {
+		a.choice(c, &a.view.Provisioners[i], choice)
+	}
+}
+
+func (a *auditor) choice(c *v1alpha1.NodeClaim, p *Provisioner, choice v1alpha1.InstanceChoice) {
+	t := typesByName(a.view.Types)[choice.InstanceType]
+	key := cloud.OfferingKey{InstanceType: t.Name, Zone: choice.Zone, Market: cloud.Market(c.Spec.Market)}
+	at := slices.IndexFunc(a.view.Offerings, func(o Offering) bool { return o.OfferingKey == key })
+	if at < 0 {
+		a.fault("claim %s: %s is not on offer", c.Name, key)
+		return
+	}
+	o := a.view.Offerings[at]
+	if o.Stock == 0 || o.Closed != "" && (o.Until.IsZero() || o.Until.After(a.view.Now)) {
+		a.fault("claim %s: %s is closed", c.Name, key)
+	}
+	if t.GPU.Count != int(c.Spec.GPUs) || t.GPU.Count == 0 {
+		a.fault("claim %s of %d GPUs: %s has %d", c.Name, c.Spec.GPUs, t.Name, t.GPU.Count)
+	}
+	if !slices.Contains(p.Zones, key.Zone) || !slices.Contains(p.Architectures, t.Architecture) {
+		a.fault("claim %s: %s is in no subnet, or there is no image for it", c.Name, key)
+	}
+	for name, q := range Usage(t, o.PriceMicroUSDPerHour) {
+		if debit := c.Spec.Debit[name]; debit.Cmp(q) < 0 {
+			a.fault("claim %s debits %s of %s, %s takes %s", c.Name, debit.String(), name, t.Name, q.String())
+		}
+	}
+	node := merged(merged(TypeLabels(t), PlaceLabels(key, a.view.Region, o.ZoneID)), OwnerLabels(p.Object.Name, "default"))
+	for name, value := range c.Spec.Labels {
+		if have, ok := node[name]; ok && have != value {
+			a.fault("claim %s: label %s=%s on %s", c.Name, name, value, key)
+		}
+	}
+	node = merged(node, c.Spec.Labels)
+	if !a.described(p, node) {
+		a.fault("claim %s: %s is not what Provisioner %s describes", c.Name, key, p.Object.Name)
+	}
+	a.contents(c, p, t, node)
+}
+
+// contents checks that the node would take all pods of a claim, besides its DaemonSets.
+func (a *auditor) contents(c *v1alpha1.NodeClaim, p *Provisioner, t cloud.InstanceType, node map[string]string) {
+	free := Allocatable(t, p.Object.Spec.Template.Kubelet, p.RootVolumeGiB)
+	for _, d := range a.view.Daemons {
+		if accepts(d.Select, node, c.Spec.Taints) {
+			free = free.Sub(d.Requests)
+		}
+	}
+	for _, ref := range c.Spec.Pods {
+		d := a.demandOf(ref.UID)
+		if d == nil {
+			a.fault("claim %s is for pod %s, which does not wait", c.Name, ref.UID)
+			continue
+		}
+		if !accepts(d.Select, node, c.Spec.Taints) {
+			a.fault("claim %s: pod %s does not accept %s", c.Name, ref.UID, t.Name)
+		}
+		free = free.Sub(d.Requests)
+	}
+	for name, n := range free {
+		if n < 0 {
+			a.fault("claim %s: %s lacks %d of %s", c.Name, t.Name, -n, name)
+		}
+	}
+}
+
+func (a *auditor) demandOf(uid types.UID) *demand.Demand {
+	for i := range a.view.Demands {
+		if slices.ContainsFunc(a.view.Demands[i].Pods, func(p demand.Pod) bool { return p.UID == uid }) {
+			return &a.view.Demands[i]
+		}
+	}
+	return nil
+}
+
+// described tells whether a node is what a Provisioner asks for. Exists on a key of one's own is a wish that only pods give a value.
+func (a *auditor) described(p *Provisioner, node map[string]string) bool {
+	market, arch := false, false
+	for _, r := range p.Object.Spec.Requirements {
+		market = market || r.Key == v1alpha1.LabelCapacityType || r.Key == v1alpha1.KarpenterCapacityType
+		arch = arch || r.Key == corev1.LabelArchStable
+		if own := !WellKnown(r.Key) && r.Operator == corev1.NodeSelectorOpExists; !own && !holds(r, node) {
+			return false
+		}
+	}
+	for key, value := range p.Object.Spec.Template.Labels {
+		market = market || key == v1alpha1.LabelCapacityType
+		if node[key] != value {
+			return false
+		}
+	}
+	return (market || node[v1alpha1.LabelCapacityType] == "on-demand") && (arch || node[corev1.LabelArchStable] == "amd64")
+}
+
+func accepts(s demand.Selection, node map[string]string, taints []corev1.Taint) bool {
+	for key, value := range s.NodeSelector {
+		if node[key] != value {
+			return false
+		}
+	}
+	if s.Required != nil && !slices.ContainsFunc(s.Required.NodeSelectorTerms, func(t corev1.NodeSelectorTerm) bool {
+		return !slices.ContainsFunc(t.MatchExpressions, func(r corev1.NodeSelectorRequirement) bool { return !holds(r, node) })
+	}) {
+		return false
+	}
+	for _, t := range taints {
+		if t.Effect != corev1.TaintEffectPreferNoSchedule && !slices.ContainsFunc(s.Tolerations, func(o corev1.Toleration) bool {
+			return (o.Key == t.Key || o.Key == "") && (o.Effect == t.Effect || o.Effect == "") &&
+				(o.Operator == corev1.TolerationOpExists || o.Value == t.Value)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// holds asks the label selector library, which reads absent keys as node affinity does.
+func holds(r corev1.NodeSelectorRequirement, node map[string]string) bool {
+	op := map[corev1.NodeSelectorOperator]selection.Operator{
+		corev1.NodeSelectorOpIn: selection.In, corev1.NodeSelectorOpNotIn: selection.NotIn, corev1.NodeSelectorOpExists: selection.Exists,
+		corev1.NodeSelectorOpDoesNotExist: selection.DoesNotExist, corev1.NodeSelectorOpGt: selection.GreaterThan,
+		corev1.NodeSelectorOpLt: selection.LessThan,
+	}[r.Operator]
+	q, err := labels.NewRequirement(r.Key, op, r.Values)
+	return err == nil && q.Matches(labels.Set(maps.Clone(node)))
+}
