@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud/health"
 	"github.com/slipway-sh/slipway/pkg/cloud/observed"
+	"github.com/slipway-sh/slipway/pkg/provisioner/claim"
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
 	"github.com/slipway-sh/slipway/pkg/provisioner/nodeclass"
 	"github.com/slipway-sh/slipway/pkg/provisioner/telemetry"
@@ -99,6 +100,7 @@ type assembly struct {
 	book      *health.Book
 	catalogue *inventory.Catalogue
 	classes   *nodeclass.Store
+	claims    *claim.Reconciler
 }
 
 func (a *assembly) assemble() error {
@@ -124,6 +126,13 @@ func (a *assembly) assemble() error {
 	a.Cloud = observe(a.Cloud, a.metrics)
 	a.classes = nodeclass.NewStore()
 	a.catalogue = inventory.NewCatalogue(a.Cloud.Catalog, a.CatalogueEvery, a.Log.WithName("catalogue"), a.degraded)
+	if a.claims, err = claim.New(claim.Config{
+		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Templates: a.classes, Catalog: a.catalogue,
+		Health: a.book, Events: a.events, Meter: a.metrics, Region: a.Region,
+		Deadlines: a.Deadlines, NoticeMargin: a.NoticeMargin, Now: a.now,
+	}); err != nil {
+		return err
+	}
 	loops, err := a.loops()
 	if err != nil {
 		return err

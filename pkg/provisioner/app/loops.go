@@ -44,9 +44,11 @@ func (a *assembly) loops() (*loops, error) {
 	}
 	actor := act.New(a.mgr.GetClient(), func(c v1alpha1.NodeClaim) {
 		mirror.Expect(c)
+		a.claims.Created(c.Name)
 		a.book.Begin(c.Name, offeringsOf(&c), a.now())
 	}, func(name string) {
 		mirror.Seen(name)
+		a.claims.Withdrawn(name)
 		a.book.End(name)
 	}, a.now)
 	growing := grow.New(a.Windows, mirror, actor, observer{a.metrics, a.events, a.now}, a.Log.WithName("grow"))

@@ -13,21 +13,12 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/carryover"
-	"github.com/slipway-sh/slipway/pkg/provisioner/claim"
 	"github.com/slipway-sh/slipway/pkg/provisioner/nodeclass"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/status"
 )
 
 func (a *assembly) reconcilers(l *loops) error {
-	claims, err := claim.New(claim.Config{
-		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Templates: a.classes, Catalog: a.catalogue,
-		Health: a.book, Events: a.events, Meter: a.metrics, Region: a.Region,
-		Deadlines: a.Deadlines, NoticeMargin: a.NoticeMargin, Now: a.now,
-	})
-	if err != nil {
-		return err
-	}
 	classes, err := nodeclass.New(nodeclass.Config{
 		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Templates: a.Cloud.Templates, Store: a.classes, Events: a.events,
 		Refresh: a.NodeClassEvery, Changed: l.grow.Wake, Now: a.now,
@@ -43,7 +34,7 @@ func (a *assembly) reconcilers(l *loops) error {
 		return err
 	}
 	// The indexes are added while nothing runs yet, which needs no deadline of its own.
-	if err := errors.Join(claims.SetupWithManager(context.Background(), a.mgr), classes.SetupWithManager(a.mgr),
+	if err := errors.Join(a.claims.SetupWithManager(context.Background(), a.mgr), classes.SetupWithManager(a.mgr),
 		provisioners.SetupWithManager(a.mgr)); err != nil {
 		return fmt.Errorf("adding the controllers: %w", err)
 	}

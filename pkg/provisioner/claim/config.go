@@ -32,6 +32,8 @@ const (
 	misconfiguredPatience = time.Minute
 	// failedDrainTime is how long pods without GPUs are moved with regard to their budgets off a node that failed to get ready.
 	failedDrainTime = 2 * time.Minute
+	// staleWait is how long a pass waits that has seen a claim without the machine that is on record: caches lag by milliseconds.
+	staleWait = 50 * time.Millisecond
 	// pollInterval is the time between two looks at what tells nothing by itself: the cloud, and pods that are ending.
 	pollInterval = 5 * time.Second
 	// lookInterval is the time between two looks at a machine whose node is awaited.

@@ -24,7 +24,8 @@ func (s *scope) fence(ctx context.Context) (bool, error) {
 	case wanted && !there:
 		taint := corev1.Taint{Key: v1alpha1.TaintRetiring, Effect: corev1.TaintEffectNoSchedule}
 		err = s.patchNode(ctx, node, func(n *corev1.Node) { addTaint(n, taint) })
-	case !wanted && there:
+	case !wanted && there && s.isTrue(v1alpha1.ConditionFenced):
+		// A fence that the claim does not know of is a notice's, whose mark is being written at this moment.
 		err = s.patchNode(ctx, node, func(n *corev1.Node) { removeTaint(n, v1alpha1.TaintRetiring) })
 	}
 	if err != nil {

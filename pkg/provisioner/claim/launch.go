@@ -20,7 +20,7 @@ const reasonTokenReused v1alpha1.Reason = "LaunchTokenReused"
 
 // launch buys the machine. What is known about it stands in the condition Launched:
 //
-//	absent    nothing was asked of the cloud
+//	absent    nothing is on record: a claim that this process has not created may have a machine
 //	Unknown   a machine may exist: a launch was begun (and perhaps a crash or a lost reply followed)
 //	False     the cloud has said that there is none
 //	True      status.instanceID is it
@@ -37,14 +37,23 @@ func (s *scope) launch(ctx context.Context) (bool, error) {
 		s.again(wait)
 		return false, nil
 	}
-	doubt := s.inDoubt()
+	if m, known := s.r.attempts.machine(s.claim.UID); known {
+		if m.recorded {
+			s.again(staleWait)
+			return false, nil
+		}
+		s.bought(m.instance)
+		return true, nil
+	}
+	fresh := s.r.attempts.takeFresh(s.claim.Name)
+	doubt := !fresh && s.inDoubt()
 	if doubt {
 		if found, err := s.adopt(ctx); found {
 			return true, nil
 		} else if err != nil {
 			return false, s.launchRefused(fmt.Errorf("looking for the machine of an earlier attempt: %w", err), doubt)
 		}
-		if s.condition(v1alpha1.ConditionLaunched).Reason == string(reasonTokenReused) {
+		if c := s.condition(v1alpha1.ConditionLaunched); c != nil && c.Reason == string(reasonTokenReused) {
 			return false, s.awaitReused()
 		}
 	}
@@ -52,16 +61,19 @@ func (s *scope) launch(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, s.launchLater(v1alpha1.ReasonNodeClassNotReady, err, doubt)
 	}
-	if err := s.intend(ctx); err != nil {
-		return false, err
+	if !fresh {
+		if err := s.intend(ctx); err != nil {
+			return false, err
+		}
 	}
 	result, err := s.ask(ctx, req)
 	if ctx.Err() != nil && err != nil {
-		return false, err // shutting down: the intent stands, whoever comes next looks for the machine
+		return false, err // shutting down: whoever comes next looks for the machine
 	}
 	if err != nil {
 		return false, s.launchRefused(err, doubt)
 	}
+	s.r.attempts.bought(s.claim.UID, result.Instance)
 	s.bought(result.Instance)
 	return true, nil
 }
@@ -88,13 +100,14 @@ func (s *scope) ask(ctx context.Context, req cloud.LaunchRequest) (cloud.LaunchR
 	return result, nil
 }
 
+// inDoubt tells whether a machine may exist that is not on record.
 func (s *scope) inDoubt() bool {
 	c := s.condition(v1alpha1.ConditionLaunched)
-	return c != nil && c.Status == metav1.ConditionUnknown
+	return c == nil || c.Status == metav1.ConditionUnknown
 }
 
-// intend stores that a launch is about to happen. It is refused unless this pass has seen the claim's latest state, so a launch
-// is never based on a stale cache, and never begins once the claim is deleted.
+// intend stores that a launch is about to happen. It is refused unless this pass has seen the claim's latest state, so a repeated
+// launch is never based on a stale cache, and never begins once the claim is deleted.
 func (s *scope) intend(ctx context.Context) error {
 	before := s.claim.DeepCopy()
 	s.setAttempt(metav1.ConditionUnknown, v1alpha1.ReasonLaunching, "asking the cloud for a machine")

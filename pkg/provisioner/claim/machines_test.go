@@ -143,6 +143,8 @@ func (w *world) create(name string, gpus int32, kinds ...string) {
 			c.Spec.Choices = append(c.Spec.Choices, v1alpha1.InstanceChoice{InstanceType: kind, Zone: zone, PricePerHour: "0.20"})
 		}
 	}
+	// As the grow loop does: the process that creates a claim knows that nobody has launched it. A reconciler after a crash does not.
+	w.r.Created(name)
 	w.must(w.admin.Create(w.ctx, c))
 }
 

@@ -14,15 +14,18 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 )
 
-// Reconciler takes claims through their phases. It keeps nothing in memory between two calls.
-type Reconciler struct{ cfg Config }
+// Reconciler takes claims through their phases. What it keeps in memory between two calls only saves time.
+type Reconciler struct {
+	cfg      Config
+	attempts *attempts
+}
 
 // New answers a Reconciler, or what is wrong with the Config.
 func New(cfg Config) (*Reconciler, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring the claim reconciler: %w", err)
 	}
-	return &Reconciler{cfg: cfg.withDefaults()}, nil
+	return &Reconciler{cfg: cfg.withDefaults(), attempts: newAttempts()}, nil
 }
 
 // phase reads the world, acts, and notes the outcome in the scope. It answers whether the next phase may run.
@@ -99,6 +102,7 @@ func (s *scope) letGo(ctx context.Context) error {
 	if err := s.r.cfg.Client.Patch(ctx, s.claim, locked(before)); err != nil {
 		return s.soften(client.IgnoreNotFound(err))
 	}
+	s.r.attempts.forget(s.claim.Name, s.claim.UID)
 	s.tell()
 	return nil
 }

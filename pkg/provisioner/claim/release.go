@@ -70,8 +70,13 @@ func (s *scope) isOver(ctx context.Context) (bool, error) {
 // releaseUnseen lets a claim go that knows of no machine, if there is none: while a launch may have happened, its machine is looked for
 // over the time that it may take to show.
 func (s *scope) releaseUnseen(ctx context.Context) error {
-	if !s.inDoubt() {
+	if !s.inDoubt() || s.r.attempts.isFresh(s.claim.Name) {
 		s.released = true
+		return nil
+	}
+	if m, known := s.r.attempts.machine(s.claim.UID); known {
+		s.bought(m.instance)
+		s.again(time.Millisecond)
 		return nil
 	}
 	found, err := s.adopt(ctx)

@@ -204,6 +204,9 @@ func (s *scope) writeStatus(ctx context.Context) error {
 	if err := s.r.cfg.Client.Status().Patch(ctx, s.claim, locked(s.before)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("writing the status: %w", err)
 	}
+	if s.claim.Status.InstanceID != "" {
+		s.r.attempts.record(s.claim.UID)
+	}
 	s.before = s.claim.DeepCopy()
 	return nil
 }

@@ -20,28 +20,27 @@ const (
 
 // Metrics are the controller's metrics. The zero value is not usable: see New. Methods may be called from many goroutines.
 type Metrics struct {
-	podsHeld        *gauges
-	pendingToPlan   prometheus.Histogram
-	pendingToLaunch prometheus.Histogram
-	planSeconds     prometheus.Histogram
-	planCost        prometheus.Gauge
-	decisions       *prometheus.CounterVec
-	claims          *prometheus.CounterVec
-	claimPhase      *prometheus.HistogramVec
-	nodes           *gauges
-	gpus            *gauges
-	cost            *gauges
-	notices         *prometheus.CounterVec
-	receiveErrors   prometheus.Counter
-	interruptions   *prometheus.CounterVec
-	fenceSeconds    prometheus.Histogram
-	evictions       *prometheus.CounterVec
-	orphans         prometheus.Counter
-	degraded        *gauges
-	operations      *prometheus.CounterVec
-	operationTime   *prometheus.HistogramVec
-	requests        *prometheus.CounterVec
-	requestTime     *prometheus.HistogramVec
+	podsHeld      *gauges
+	pendingToPlan prometheus.Histogram
+	planSeconds   prometheus.Histogram
+	planCost      prometheus.Gauge
+	decisions     *prometheus.CounterVec
+	claims        *prometheus.CounterVec
+	claimPhase    *prometheus.HistogramVec
+	nodes         *gauges
+	gpus          *gauges
+	cost          *gauges
+	notices       *prometheus.CounterVec
+	receiveErrors prometheus.Counter
+	interruptions *prometheus.CounterVec
+	fenceSeconds  prometheus.Histogram
+	evictions     *prometheus.CounterVec
+	orphans       prometheus.Counter
+	degraded      *gauges
+	operations    *prometheus.CounterVec
+	operationTime *prometheus.HistogramVec
+	requests      *prometheus.CounterVec
+	requestTime   *prometheus.HistogramVec
 }
 
 var (
@@ -62,8 +61,6 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 			"provisioner", "reason"),
 		pendingToPlan: r.histogram("pods_pending_to_planned_seconds",
 			"Time from the scheduler's first Unschedulable to the decision that a node is to be launched for the pod.", waitBuckets),
-		pendingToLaunch: r.histogram("pods_pending_to_launch_seconds",
-			"Time from the scheduler's first Unschedulable to the request to the cloud for the pod's node.", waitBuckets),
 		planSeconds:   r.histogram("plan_duration_seconds", "Time that one decision took to make.", planBuckets),
 		planCost:      r.gauge("plan_cost_dollars_per_hour", "Price of the nodes that the latest decision launches."),
 		decisions:     r.counters("decisions_total", "Things decided: nodes to launch, nodes to retire, demands held.", "kind"),
@@ -108,9 +105,6 @@ func (m *Metrics) PodsHeld(pods map[HeldKey]int) {
 
 // PodPlanned says that a node is to be launched for a pod that has waited so long.
 func (m *Metrics) PodPlanned(waited time.Duration) { m.pendingToPlan.Observe(waited.Seconds()) }
-
-// PodLaunched says that the cloud was asked for the node of a pod that has waited so long.
-func (m *Metrics) PodLaunched(waited time.Duration) { m.pendingToLaunch.Observe(waited.Seconds()) }
 
 // Planned says that a decision was made, in how long, and what its launches cost.
 func (m *Metrics) Planned(took time.Duration, costMicroUSDPerHour int64) {
