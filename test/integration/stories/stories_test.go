@@ -1,0 +1,64 @@
+// Package stories_test tells what users live through, on the real parts: etcd, kube-apiserver, kube-scheduler, kube-controller-manager,
+// the production binary under its own RBAC, and a fake AWS that plays the machines. Stories assert the state of the world: what EC2 was
+// asked for, which pods run, what was said about those that do not.
+//
+// Most stories share a stage, since starting one takes longer than many a story; each has a Provisioner, a label and a taint of its own,
+// so that this also shows that no pool waits for another. What must hold whatever happens is checked at the end of each stage: always_test.go.
+//
+// It needs bin/slipway, bin/fakeaws and bin/controlplane: make build controlplane.
+package stories_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/slipway-sh/slipway/test/stage"
+)
+
+var zero = intstr.FromInt32(0)
+
+// TestMain lets all stories of a stage run at once: they wait for servers, not for the CPU. How many stages do is bounded elsewhere.
+func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "32"); err != nil { // -parallel on the command line still wins
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
+
+// TestStories tells the stories that need nothing special of their stage.
+func TestStories(t *testing.T) {
+	t.Parallel()
+	w := open(t, stage.Options{
+		// A pod is stopped by force 5 s before the margin: 15 s after EC2's notice, which comes two minutes ahead.
+		Controller: []string{"--notice-margin", "100s", "--ready-deadline", "15s"},
+	})
+	t.Run("together", func(t *testing.T) {
+		for name, tell := range map[string]func(*story){
+			"gpu":         (*story).oldManifest,
+			"limit":       (*story).limitIsExact,
+			"hand":        (*story).deletedByHand,
+			"garbage":     (*story).garbageInTheQueue,
+			"spot":        (*story).spotInterruption,
+			"late-mark":   func(s *story) { s.podArrivesLate(marked) },
+			"late-fence":  func(s *story) { s.podArrivesLate(fenced) },
+			"late-delete": func(s *story) { s.podArrivesLate(deleted) },
+			"churn":       (*story).comeAndGo,
+			"held":        (*story).heldWithReason,
+			"broken":      (*story).brokenGPUs,
+			"uninstall":   (*story).uninstall,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				tell(begin(t, w, name))
+			})
+		}
+	})
+	begin(t, w, "")
+	w.clear(t)
+	w.always(t)
+}
