@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/cloud/aws"
 	"github.com/slipway-sh/slipway/pkg/provisioner/app"
+	"github.com/slipway-sh/slipway/pkg/provisioner/grow"
 )
 
 // controllerFlags are the flags of `slipway controller`.
@@ -46,9 +47,10 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.app.LeaderElection, "leader-elect", true, "let one of several replicas lead")
 	flags.StringVar(&f.app.LeaderElectionNamespace, "leader-election-namespace", "slipway", "namespace of the lease")
 
-	flags.DurationVar(&f.app.Windows.Idle, "batch-idle", 100*time.Millisecond, "decide once no pod has arrived for so long")
-	flags.DurationVar(&f.app.Windows.Most, "batch-max", time.Second, "decide at the latest so long after the first arrival")
-	flags.DurationVar(&f.app.Windows.Tick, "tick", 10*time.Second, "look again at least so often")
+	windows := grow.DefaultWindows()
+	flags.DurationVar(&f.app.Windows.Idle, "batch-idle", windows.Idle, "decide once no pod has arrived for so long")
+	flags.DurationVar(&f.app.Windows.Most, "batch-max", windows.Most, "decide at the latest so long after the first arrival")
+	flags.DurationVar(&f.app.Windows.Tick, "tick", windows.Tick, "look again at least so often")
 	flags.DurationVar(&f.app.Deadlines.Launch, "launch-deadline", 5*time.Minute, "how long EC2 may take to sell a machine")
 	flags.DurationVar(&f.app.Deadlines.Join, "join-deadline", 15*time.Minute, "how long a machine may take to join as a node")
 	flags.DurationVar(&f.app.Deadlines.Ready, "ready-deadline", 15*time.Minute, "how long a node may take to show all its GPUs")

@@ -68,7 +68,7 @@ func watch(ctx context.Context, config *rest.Config) (*watcher, error) {
 	}
 	w := &watcher{
 		client: direct, pods: map[types.UID]*podLife{}, claims: map[string]*v1alpha1.NodeClaim{}, gone: map[string]bool{},
-		seen: map[string]time.Time{},
+		seen:   map[string]time.Time{},
 		fenced: map[string]time.Time{},
 	}
 	for _, kind := range []struct {

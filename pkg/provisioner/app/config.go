@@ -56,7 +56,7 @@ type Config struct {
 // Defaults fills in what is zero.
 func (c Config) Defaults() Config {
 	if c.Windows == (grow.Windows{}) {
-		c.Windows = grow.DefaultWindows
+		c.Windows = grow.DefaultWindows()
 	}
 	for _, d := range []struct {
 		field *time.Duration
