@@ -31,7 +31,7 @@ type lesson struct {
 func learn(lessons map[shape]demand.Resources, c *plan.Claim, node *corev1.Node, pods []*corev1.Pod) {
 	free := demand.FromList(node.Status.Allocatable, demand.RoundDown)
 	for _, pod := range pods {
-		if v := demand.Classify(pod); v == demand.DaemonOwned || v == demand.Static {
+		if comesWithNode(pod) {
 			free = free.Sub(demand.Requests(pod))
 		}
 	}
@@ -42,6 +42,12 @@ func learn(lessons map[shape]demand.Resources, c *plan.Claim, node *corev1.Node,
 		}
 	}
 	lessons[key] = free
+}
+
+// comesWithNode tells whether the pod is there because the node is.
+func comesWithNode(pod *corev1.Pod) bool {
+	v := demand.Classify(pod)
+	return v == demand.DaemonOwned || v == demand.Static
 }
 
 // keepLessons replaces what is remembered of shapes that are there, and forgets others after some time.

@@ -31,7 +31,7 @@ func (m *Mirror) nodes(items []corev1.Node, pods podsByNode, claims []plan.Claim
 		idle := n.GPUPods == 0
 		if c := owner[node.Spec.ProviderID]; c != nil && node.Spec.ProviderID != "" {
 			n.Claim = c.Object.Name
-			n.Fenced = c.Leaving && openBut(node, v1alpha1.TaintRetiring)
+			n.Fenced = retractable(&c.Object) && openBut(node, v1alpha1.TaintRetiring)
 			n.Open = n.Open && !c.Leaving
 			if ready := meta.IsStatusConditionTrue(c.Object.Status.Conditions, v1alpha1.ConditionReady); !ready {
 				idle = false
@@ -57,13 +57,22 @@ func read(node *corev1.Node, pods []*corev1.Pod) plan.Node {
 		DoNotDisrupt: doNotDisrupt(node.Annotations),
 	}
 	for _, pod := range pods {
-		n.Free = n.Free.Sub(demand.Requests(pod))
+		requests := demand.Requests(pod)
+		n.Free = n.Free.Sub(requests)
+		if !comesWithNode(pod) {
+			n.Bound = n.Bound.Add(requests)
+		}
 		if demand.AsksForGPU(pod) {
 			n.GPUPods++
 		}
 		n.DoNotDisrupt = n.DoNotDisrupt || doNotDisrupt(pod.Annotations)
 	}
 	return n
+}
+
+// retractable tells whether a claim is to be retired for nothing but being idle.
+func retractable(c *v1alpha1.NodeClaim) bool {
+	return c.DeletionTimestamp == nil && c.Status.Retire != nil && c.Status.Retire.Reason == v1alpha1.RetireIdle
 }
 
 func doNotDisrupt(annotations map[string]string) bool {

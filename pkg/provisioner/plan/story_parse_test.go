@@ -26,8 +26,8 @@ import (
 //	    taint KEY=VALUE:EFFECT...      startup KEY=VALUE:EFFECT...       notready MESSAGE
 //	offering GLOB [closed=REASON] [until=15:04:05] [stock=N] [risk=N]      type/zone/market; on us-east-1a GLOB is g4dn.*/a/spot
 //	daemon NAME [RESOURCE=QUANTITY]...       with select, require, tolerate
-//	claim NAME type=T zone=a [market=M] [provisioner=P] [gpus=N] [price=N] [pods=a,b] [state=launching|ready|leaving|REASON] [since=TIME]
-//	node NAME claim=C | type=T zone=a [market=M]   [RESOURCE=QUANTITY of what is free]... [pods=N] [quiet=TIME] [idle=TIME] [age=TIME]
+//	claim NAME type=T zone=a [market=M] [provisioner=P] [gpus=N] [price=N] [pods=a,b] [state=launching|opened|ready|leaving|REASON] [since=TIME]
+//	node NAME claim=C | type=T zone=a [market=M]   [RESOURCE=QUANTITY of what is free]... [pods=N] [bound=GPUS] [quiet=TIME] [idle=TIME] [age=TIME]
 //	    closed      fenced      donotdisrupt      label      taint
 //	orphan ID provisioner=P type=T zone=a [market=M]
 //	demand NAME xCOUNT [RESOURCE=QUANTITY]... [since=TIME] [priority=N]
@@ -189,6 +189,9 @@ func (s *teller) claim(name string, o options) {
 	out := Claim{Object: c}
 	switch state {
 	case "launching":
+	case "opened":
+		out.Object.Status.Conditions = []metav1.Condition{
+			{Type: v1alpha1.ConditionReady, Status: "True", LastTransitionTime: metav1.NewTime(noon.Add(-2 * time.Second))}}
 	case "ready":
 		out.Object.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: "True"}}
 	case "leaving":
@@ -216,6 +219,9 @@ func (s *teller) node(name string, o options) error {
 		}
 	}
 	n.Labels = merged(n.Labels, merged(TypeLabels(typesByName(s.v.Types)[key.InstanceType]), PlaceLabels(key, s.v.Region, "")))
+	if gpus := o.number("bound", 0); gpus > 0 {
+		n.Bound = demand.Resources{v1alpha1.ResourceGPU: 1000 * gpus}
+	}
 	n.Free = o.resources()
 	s.v.Nodes = append(s.v.Nodes, n)
 	at := &s.v.Nodes[len(s.v.Nodes)-1]

@@ -89,7 +89,7 @@ type Node struct {
 	Open   bool             // Ready, schedulable, and not gated, fenced or leaving
 	// Fenced: it would be open, were it not about to be retired for being idle, which can still be taken back.
 	Fenced bool
-	// Bound is what the pods bound to it ask for, DaemonSets' excepted.
+	// Bound is what the pods bound or nominated to it ask for, those of DaemonSets and static ones excepted.
 	Bound        demand.Resources `json:",omitempty"`
 	GPUPods      int              // pods bound or nominated to it that ask for a GPU and have not ended
 	DoNotDisrupt bool             // a pod on it, or the node itself, asks not to be disturbed
