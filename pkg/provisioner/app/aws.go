@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
 
 	"github.com/slipway-sh/slipway/pkg/cloud/aws"
 )
@@ -24,5 +27,42 @@ func OnAWS(ctx context.Context, cfg Config, awsConfig aws.Config) (*App, error) 
 	cfg.Cloud = Cloud{Catalog: adapter.Catalog, Templates: adapter.Templates, Fleet: adapter.Fleet, Notices: adapter.Notices}
 	cfg.Region = adapter.Region
 	cfg.OnMetrics = func(f func(service, operation string, seconds float64, err error)) { record.Store(&f) }
-	return New(cfg)
+	a, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.manager.Add(templateSweeper{adapter.Fleet, cfg.Log.WithName("launch-templates")}); err != nil {
+		return nil, fmt.Errorf("adding the launch templates' sweeper: %w", err)
+	}
+	return a, nil
+}
+
+// templateSweeper deletes launch templates that no launch has used for a day: every change of an image or a user data leaves one, and
+// an account may have 5,000.
+type templateSweeper struct {
+	fleet *aws.Fleet
+	log   logr.Logger
+}
+
+// templateAge is both the age from which on an unused launch template is deleted and the time between two looks.
+const templateAge = 24 * time.Hour
+
+// Start sweeps daily until ctx ends. It is the leader's.
+func (s templateSweeper) Start(ctx context.Context) error {
+	tick := time.NewTicker(templateAge)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		deleted, err := s.fleet.SweepLaunchTemplates(ctx, templateAge)
+		if err != nil && ctx.Err() == nil {
+			s.log.Error(err, "Sweeping launch templates; tomorrow's look tries again")
+		}
+		if deleted > 0 {
+			s.log.Info("Swept launch templates", "deleted", deleted)
+		}
+	}
 }
