@@ -15,7 +15,7 @@ import (
 // its CreateFleet, and the search for a machine that a pass over a stale claim would begin.
 type attempts struct {
 	mu    sync.Mutex
-	fresh map[string]bool // claims by name that this process creates: nobody has asked the cloud for their machine yet
+	fresh map[string]bool // claims by name that this process creates; true until somebody asks the cloud for their machine
 	made  map[types.UID]made
 }
 
@@ -31,8 +31,10 @@ func newAttempts() *attempts { return &attempts{fresh: map[string]bool{}, made: 
 func (a *attempts) takeFresh(name string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	fresh := a.fresh[name]
-	delete(a.fresh, name)
+	fresh, ours := a.fresh[name]
+	if ours {
+		a.fresh[name] = false
+	}
 	return fresh
 }
 
@@ -75,12 +77,19 @@ func (a *attempts) forget(name string, uid types.UID) {
 }
 
 // Created says that this process creates a claim of this name now, so that its first launch need not be announced. It must be
-// called before the claim can be seen, and only by the one who creates it.
+// called before the claim can be seen, and only by the one who creates it. Said again of a claim whose creation is repeated, because
+// nobody knows whether it succeeded, it changes nothing: the claim may have been launched meanwhile.
 func (r *Reconciler) Created(name string) {
 	r.attempts.mu.Lock()
 	defer r.attempts.mu.Unlock()
-	r.attempts.fresh[name] = true
+	if _, before := r.attempts.fresh[name]; !before {
+		r.attempts.fresh[name] = true
+	}
 }
 
 // Withdrawn takes Created back: the API server has refused the claim.
-func (r *Reconciler) Withdrawn(name string) { r.attempts.takeFresh(name) }
+func (r *Reconciler) Withdrawn(name string) {
+	r.attempts.mu.Lock()
+	defer r.attempts.mu.Unlock()
+	delete(r.attempts.fresh, name)
+}
