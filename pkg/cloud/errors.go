@@ -11,6 +11,9 @@ import (
 var (
 	// ErrGone: the machine does not exist (any more).
 	ErrGone = errors.New("instance is gone")
+	// ErrTerminated: the cloud remembers the machine, and that it has ended. It is an ErrGone that proves something however young the
+	// machine is: that the cloud does not know a machine may also mean that it does not know it yet.
+	ErrTerminated = fmt.Errorf("%w: it is terminated", ErrGone)
 	// ErrThrottled: the cloud refused for the rate of calls; nothing happened; try again later.
 	ErrThrottled = errors.New("request was throttled")
 	// ErrTokenReused: the token was used for a different request; look for the machine by its token instead.

@@ -41,8 +41,9 @@ type Fleet interface {
 	// Terminate asks for the end of a machine. nil means the cloud accepted; asking again is harmless.
 	// ErrGone: there is no such machine any more.
 	Terminate(ctx context.Context, instanceID string) error
-	// Instance answers one machine of this cluster by ID, also one that is shutting down; ErrGone if it is terminated or was
-	// never there. A machine launched a moment ago may be ErrGone for some seconds (eventual consistency).
+	// Instance answers one machine of this cluster by ID, also one that is shutting down. ErrTerminated (an ErrGone): it has ended,
+	// and the cloud remembers it, which it does for an hour or so. Any other ErrGone: it is not there; a machine launched a moment
+	// ago may be so for some seconds (eventual consistency).
 	Instance(ctx context.Context, instanceID string) (Instance, error)
 	// Instances answers every machine of this cluster that is not terminated, sorted by ID.
 	Instances(ctx context.Context) ([]Instance, error)

@@ -74,15 +74,18 @@ func (f *Fleet) Instance(ctx context.Context, instanceID string) (cloud.Instance
 	if err != nil {
 		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, err)
 	}
-	if len(found) == 0 {
+	switch {
+	case len(found) == 0:
 		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, cloud.ErrGone)
+	case found[0].State == cloud.InstanceTerminated:
+		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, cloud.ErrTerminated)
 	}
 	return found[0], nil
 }
 
 // Instances implements cloud.Fleet.
 func (f *Fleet) Instances(ctx context.Context) ([]cloud.Instance, error) {
-	found, err := f.describe(ctx, &ec2.DescribeInstancesInput{Filters: f.ours(), MaxResults: awssdk.Int32(1000)})
+	found, err := f.living(ctx, &ec2.DescribeInstancesInput{Filters: f.ours(), MaxResults: awssdk.Int32(1000)})
 	if err != nil {
 		return nil, fmt.Errorf("listing instances: %w", err)
 	}
@@ -92,7 +95,7 @@ func (f *Fleet) Instances(ctx context.Context) ([]cloud.Instance, error) {
 // byToken looks for the machine of a token that EC2 says was used for a different request.
 func (f *Fleet) byToken(ctx context.Context, token string, reused error) (cloud.LaunchResult, error) {
 	filters := append(f.ours(), ec2types.Filter{Name: awssdk.String("tag:" + TagClaimUID), Values: []string{token}})
-	found, err := f.describe(ctx, &ec2.DescribeInstancesInput{Filters: filters})
+	found, err := f.living(ctx, &ec2.DescribeInstancesInput{Filters: filters})
 	if err != nil {
 		return cloud.LaunchResult{}, errors.Join(reused, err)
 	}
@@ -134,11 +137,16 @@ func (f *Fleet) describe(ctx context.Context, in *ec2.DescribeInstancesInput) ([
 	return found, nil
 }
 
-// machine reads EC2's description; it refuses what is terminated and what is not this cluster's and Slipway's.
+// living answers those of the described machines that are not terminated.
+func (f *Fleet) living(ctx context.Context, in *ec2.DescribeInstancesInput) ([]cloud.Instance, error) {
+	found, err := f.describe(ctx, in)
+	return slices.DeleteFunc(found, func(i cloud.Instance) bool { return i.State == cloud.InstanceTerminated }), err
+}
+
+// machine reads EC2's description; it refuses what is not this cluster's and Slipway's.
 func (f *Fleet) machine(i ec2types.Instance) (cloud.Instance, bool) {
 	tags := tagMap(i.Tags)
-	if tags[clusterTag(f.name)] != tagOwned || tags[TagClaimUID] == "" ||
-		i.State != nil && i.State.Name == ec2types.InstanceStateNameTerminated {
+	if tags[clusterTag(f.name)] != tagOwned || tags[TagClaimUID] == "" {
 		return cloud.Instance{}, false
 	}
 	m := cloud.Instance{

@@ -281,8 +281,8 @@ func TestWhatIsTerminatedOrForeignIsGone(t *testing.T) {
 		"terminated": machineOf("prod", "a", "i-1", "terminated"), "foreign": machineOf("other", "a", "i-1", "running"),
 	} {
 		_, err := testFleet(&fakeEC2{instances: []ec2types.Instance{machine}}).Instance(t.Context(), "i-1")
-		if !errors.Is(err, cloud.ErrGone) {
-			t.Errorf("%s: got %v, want ErrGone", name, err)
+		if !errors.Is(err, cloud.ErrGone) || errors.Is(err, cloud.ErrTerminated) != (name == "terminated") {
+			t.Errorf("%s: got %v, want ErrGone, and ErrTerminated only of what is terminated", name, err)
 		}
 	}
 	for name, answer := range map[string]func(string) (*ec2.TerminateInstancesOutput, error){

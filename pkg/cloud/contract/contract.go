@@ -226,9 +226,9 @@ func terminateTwice(t *testing.T, e Env) {
 	eventually(t, e, "the machine's end", func() bool {
 		i, err := e.Fleet.Instance(t.Context(), id)
 		if err == nil && i.State == cloud.InstanceTerminated {
-			t.Fatal("Instance answers a terminated machine; want ErrGone")
+			t.Fatal("Instance answers a terminated machine; want ErrTerminated")
 		}
-		return errors.Is(err, cloud.ErrGone)
+		return errors.Is(err, cloud.ErrTerminated)
 	})
 	eventually(t, e, "the end of the listing", func() bool { return len(instances(t, e)) == 0 })
 	if err := e.Fleet.Terminate(t.Context(), id); err != nil && !errors.Is(err, cloud.ErrGone) {

@@ -213,8 +213,11 @@ func (c *Cloud) Instance(ctx context.Context, instanceID string) (cloud.Instance
 	}
 	c.journal.result(call, instanceID)
 	m, found := c.machines[instanceID]
-	if !found || !c.ours(m) || m.State == cloud.InstanceTerminated {
+	switch {
+	case !found || !c.ours(m):
 		return cloud.Instance{}, cloud.ErrGone
+	case m.State == cloud.InstanceTerminated:
+		return cloud.Instance{}, cloud.ErrTerminated
 	}
 	return instance(m.Machine), nil
 }

@@ -150,7 +150,8 @@ func (s *scope) missNode(ctx context.Context) error {
 	}
 	instance, err := s.r.cfg.Fleet.Instance(ctx, s.claim.Status.InstanceID)
 	switch {
-	case errors.Is(err, cloud.ErrGone) && s.now.Sub(s.since(v1alpha1.ConditionLaunched)) >= visibleWithin:
+	case errors.Is(err, cloud.ErrTerminated),
+		errors.Is(err, cloud.ErrGone) && s.now.Sub(s.since(v1alpha1.ConditionLaunched)) >= visibleWithin:
 		s.retire(v1alpha1.RetireGone, "instance "+s.claim.Status.InstanceID+" is gone")
 	case errors.Is(err, cloud.ErrGone):
 		s.again(pollInterval)

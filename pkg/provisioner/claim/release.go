@@ -52,6 +52,8 @@ func (s *scope) isOver(ctx context.Context) (bool, error) {
 	instance, err := s.r.cfg.Fleet.Instance(ctx, s.claim.Status.InstanceID)
 	young := s.now.Sub(s.since(v1alpha1.ConditionLaunched)) < visibleWithin // perhaps too young to be seen
 	switch {
+	case errors.Is(err, cloud.ErrTerminated):
+		return true, nil
 	case errors.Is(err, cloud.ErrGone) && young:
 	case errors.Is(err, cloud.ErrGone):
 		return true, nil
