@@ -62,7 +62,7 @@ func run(ctx context.Context, bin string, keep bool, timeout time.Duration) (err
 	if err != nil {
 		return err
 	}
-	if err := story.play(limited); err != nil {
+	if err := story.play(limited, keep); err != nil {
 		if cause := context.Cause(limited); cause != nil {
 			err = fmt.Errorf("%w (%w)", err, cause)
 		}
@@ -79,7 +79,7 @@ func run(ctx context.Context, bin string, keep bool, timeout time.Duration) (err
 	}
 	fmt.Printf("\nThe same as JSON: %s   Logs: %s\n", path, s.Logs)
 	if keep {
-		fmt.Printf("\nEverything is still running. In another terminal:\n\n  export KUBECONFIG=%s\n  kubectl get provisioners,nodeclaims,nodes\n\nCtrl-C ends it.\n",
+		fmt.Printf("\nEverything is still running. In another terminal:\n\n  export KUBECONFIG=%s\n  kubectl get prov,nodeclaims,nodes,pods\n\nCtrl-C ends it.\n",
 			s.Cluster.Kubeconfig)
 		<-ctx.Done()
 	}

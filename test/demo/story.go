@@ -50,8 +50,13 @@ func newStory(ctx context.Context, s *stage.Stage, t *timeline) (*story, error) 
 	return &story{stage: s, watch: w, line: t}, nil
 }
 
-func (s *story) play(ctx context.Context) error {
-	for _, act := range []func(context.Context) error{s.offer, s.rush, s.calm, s.interrupt, s.end} {
+// play plays all of it; keep leaves out the end.
+func (s *story) play(ctx context.Context, keep bool) error {
+	acts := []func(context.Context) error{s.offer, s.rush, s.calm, s.interrupt, s.end}
+	if keep {
+		acts = acts[:len(acts)-1]
+	}
+	for _, act := range acts {
 		if err := act(ctx); err != nil {
 			return err
 		}

@@ -32,16 +32,16 @@ func (t *timeline) note(format string, args ...any) {
 
 // counts is where pods and nodes stand at a moment.
 type counts struct {
-	pending, held, running                                   int
+	pending, held, bound, running                            int
 	claims, launched, joined, ready, draining, gpus, dollars int
 }
 
 func (t *timeline) header() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintf(t.out, "%8s  %29s   %43s\n", "", "──────────── pods ───────────", "──────────────── nodes ────────────────────")
-	fmt.Fprintf(t.out, "%8s  %9s %9s %9s   %6s %8s %6s %6s %8s %5s %7s\n", "", "pending", "held", "running", "claims", "launched",
-		"joined", "ready", "draining", "GPUs", "$/h")
+	fmt.Fprintf(t.out, "%8s  %s  %s\n", "", "──────────── pods ───────────", "─────────────────── nodes ──────────────────────")
+	fmt.Fprintf(t.out, "%8s  %8s %6s %6s %7s %7s %8s %7s %9s %8s %5s %7s\n", "", "pending", "held", "bound", "running", "claims", "launched",
+		"joined", "GPUs-ok", "draining", "GPUs", "$/h")
 	t.last = counts{}
 }
 
@@ -53,6 +53,6 @@ func (t *timeline) row(c counts) {
 		return
 	}
 	t.last = c
-	fmt.Fprintf(t.out, "%7.1fs  %9d %9d %9d   %6d %8d %6d %6d %8d %5d %7.2f\n", time.Since(t.start).Seconds(), c.pending, c.held,
-		c.running, c.claims, c.launched, c.joined, c.ready, c.draining, c.gpus, float64(c.dollars)/1e6)
+	fmt.Fprintf(t.out, "%7.1fs  %8d %6d %6d %7d %7d %8d %7d %9d %8d %5d %7.2f\n", time.Since(t.start).Seconds(), c.pending, c.held,
+		c.bound, c.running, c.claims, c.launched, c.joined, c.ready, c.draining, c.gpus, float64(c.dollars)/1e6)
 }

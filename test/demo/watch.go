@@ -198,11 +198,14 @@ func (w *watcher) counts() counts {
 	for _, p := range w.pods {
 		switch {
 		case p.gone:
-		case p.running:
-			c.running++
-		case p.boundAt.IsZero() && p.reason != "":
+		case !p.boundAt.IsZero():
+			c.bound++
+			if p.running {
+				c.running++
+			}
+		case p.reason != "":
 			c.held++
-		case p.boundAt.IsZero() && !p.pendingAt.IsZero():
+		case !p.pendingAt.IsZero():
 			c.pending++
 		}
 	}
