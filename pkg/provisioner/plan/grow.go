@@ -34,16 +34,14 @@ func Grow(v View, policy Policy) (Decision, error) {
 
 // growth is one run of Grow.
 type growth struct {
-	view    *View
-	limits  []limit
-	pools   []pool
-	offers  []offer
-	daemons []daemon
-	bins    []bin
-	waiting []waiting
-	learned map[shapeKey]demand.Resources
-	// shapes and the shape of each offer, filled by problem.
-	shapes   []binpack.Shape
+	view     *View
+	limits   []limit
+	pools    []pool
+	offers   []offer
+	daemons  []daemon
+	bins     []bin
+	waiting  []waiting
+	learned  map[shapeKey]demand.Resources
 	decision Decision
 }
 
