@@ -42,7 +42,7 @@ func (s *story) deletedByHand() {
 	s.settled(30*time.Second, 2)
 	victim := s.claimOf(pods[0])
 	s.terminate(victim.Status.InstanceID)
-	s.ended(60*time.Second, victim)
+	s.ended(30*time.Second, victim) // also one that was launched a moment ago: its GPUs count until then
 	s.podsRunning(60*time.Second, 2)
 	s.settled(30*time.Second, 2)
 	if all := s.machines(s.T, s.name); len(all) != 3 {

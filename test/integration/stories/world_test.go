@@ -14,12 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/slipway-sh/slipway/cmd/fakeaws/wire"
 	"github.com/slipway-sh/slipway/pkg/apis/karpenterv1alpha5"
@@ -54,7 +52,6 @@ func open(t *testing.T, o stage.Options) *world {
 	t.Helper()
 	stages <- struct{}{}
 	t.Cleanup(func() { <-stages })
-	ctrllog.SetLogger(logr.Discard())
 	ctx := context.WithoutCancel(t.Context()) // the stage is struck in a cleanup, when the test's context has ended
 	o.FakeAWS = append(append([]string{}, quick...), o.FakeAWS...)
 	o.Controller = append([]string{"--fence-settle", "1s", "--log-level", "info"}, o.Controller...)
