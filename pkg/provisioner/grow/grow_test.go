@@ -40,6 +40,7 @@ type world struct {
 	planned []int           // pods held, by decision that was told of
 	held    map[string]v1alpha1.Reason
 	settled int // calls of Create
+	onLook  func()
 }
 
 func newWorld() *world {
@@ -53,6 +54,9 @@ func (w *world) View(context.Context) (plan.View, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.looks = append(w.looks, time.Since(w.began))
+	if w.onLook != nil {
+		w.onLook()
+	}
 	kind, _ := catalogue.Embedded().Type("g4dn.xlarge")
 	key := cloud.OfferingKey{InstanceType: kind.Name, Zone: "us-east-1a", Market: cloud.OnDemand}
 	p := plan.Provisioner{Object: v1alpha1.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: "gpu"}}, Zones: []string{key.Zone},
@@ -105,8 +109,8 @@ func (w *world) arrive(n int) {
 	w.loop.Wake()
 }
 
-// run runs the loop in a bubble while f goes on, and stops it.
-func run(t *testing.T, f func(w *world)) {
+// run runs the loop in a bubble while f goes on, stops it, and then checks.
+func run(t *testing.T, f, check func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -118,6 +122,7 @@ func run(t *testing.T, f func(w *world)) {
 		if err := <-done; err != nil {
 			t.Errorf("Start answers %v", err)
 		}
+		check(w)
 	})
 }
 
@@ -135,6 +140,7 @@ func TestOneDecisionForABurst(t *testing.T) {
 			time.Sleep(60 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
+	}, func(w *world) {
 		w.wantLooks(t, 340*time.Millisecond)
 		if len(w.claims) != 2 {
 			t.Errorf("%d claims, want the limit of 2", len(w.claims))
@@ -149,33 +155,41 @@ func TestAnEndlessBurstIsCutOff(t *testing.T) {
 			time.Sleep(49 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
+	}, func(w *world) {
 		// The first second ends one burst. The next begins with the arrival after that, at 1029 ms, and ends 100 ms after the last.
 		w.wantLooks(t, time.Second, 2011*time.Millisecond)
 	})
 }
 
 func TestTick(t *testing.T) {
-	run(t, func(w *world) {
-		time.Sleep(25 * time.Second)
+	run(t, func(*world) { time.Sleep(25 * time.Second) }, func(w *world) {
 		w.wantLooks(t, 10*time.Second, 20*time.Second)
 	})
 }
 
-func TestWakeDuringADecisionIsNotLost(t *testing.T) {
+func TestWakeNeverBlocks(t *testing.T) {
 	w := newWorld()
-	for range 10 { // nobody listens, and nobody is blocked
+	for range 10 { // nobody listens
 		w.loop.Wake()
 	}
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
+	run(t, func(w *world) {
+		time.Sleep(windows.Tick + time.Millisecond) // the loop has just looked
 		w.loop.Wake()
-		ctx, stop := context.WithCancel(t.Context())
-		go func() { _ = w.loop.Start(ctx) }()
 		time.Sleep(time.Second)
-		stop()
-		synctest.Wait()
-		w.wantLooks(t, 100*time.Millisecond)
-	})
+	}, func(w *world) { w.wantLooks(t, windows.Tick, windows.Tick+101*time.Millisecond) })
+}
+
+func TestWakeDuringADecisionIsNotLost(t *testing.T) {
+	run(t, func(w *world) {
+		w.mu.Lock()
+		w.onLook = func() {
+			w.onLook = nil
+			w.loop.Wake()
+		}
+		w.mu.Unlock()
+		w.loop.Wake()
+		time.Sleep(time.Second)
+	}, func(w *world) { w.wantLooks(t, 100*time.Millisecond, 200*time.Millisecond) })
 }
 
 func TestHeldIsCountedAndTold(t *testing.T) {
@@ -220,6 +234,7 @@ func TestErrorsDoNotEndTheLoop(t *testing.T) {
 		w.mu.Unlock()
 		w.arrive(1)
 		time.Sleep(time.Second)
+	}, func(w *world) {
 		if len(w.looks) != 2 || len(w.planned) != 1 {
 			t.Errorf("%d looks, %d decisions told of; want 2, 1", len(w.looks), len(w.planned))
 		}

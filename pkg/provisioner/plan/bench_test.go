@@ -45,3 +45,20 @@ func BenchmarkGrow(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkGrowManyLabels decides about 80 demands that each ask for nodes with a label of their own: the offers are multiplied by its values.
+func BenchmarkGrowManyLabels(b *testing.B) {
+	demands := manyDemands()
+	for i := range demands {
+		demands[i].Select.NodeSelector = map[string]string{"example.com/job": demands[i].Key}
+	}
+	v := viewOf(demands...)
+	p := &v.Provisioners[0].Object.Spec
+	p.Requirements = []corev1.NodeSelectorRequirement{{Key: "example.com/job", Operator: corev1.NodeSelectorOpExists}}
+	p.Limits = nil
+	for b.Loop() {
+		if _, err := Grow(v, Policy{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -210,9 +210,15 @@ func (g *growth) closed(o *Offering) binpack.Reason {
 // levels computes which offers and bins each level of a demand accepts. Levels that accept the same are listed once.
 func (g *growth) levels(w waiting) []binpack.Level {
 	var list []binpack.Level
+	var candidates []int
+	for i := range g.offers {
+		if g.offers[i].pool.suits(w.demand.Select.NodeSelector) {
+			candidates = append(candidates, i)
+		}
+	}
 	for _, l := range w.levels {
 		next := binpack.Level{Offerings: binpack.NewSet(len(g.offers)), Bins: binpack.NewSet(len(g.bins))}
-		for i := range g.offers {
+		for _, i := range candidates {
 			if o := &g.offers[i]; l.Matches(o.labels, o.pool.taints) {
 				next.Offerings.Add(i)
 			}

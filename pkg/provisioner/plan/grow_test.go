@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
@@ -108,5 +109,17 @@ func TestGrowHoldsWithReasons(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("not held: %v", want)
+	}
+}
+
+// TestLabelsAreWellKnown: pool.suits and the narrowing of a template's labels rely on it that what a machine carries by itself is.
+func TestLabelsAreWellKnown(t *testing.T) {
+	for _, kind := range catalogue.Embedded().Types {
+		key := cloud.OfferingKey{InstanceType: kind.Name, Zone: "us-east-1a", Market: cloud.Spot}
+		for label := range merged(merged(TypeLabels(kind), PlaceLabels(key, "us-east-1", "use1-az1")), OwnerLabels("gpu", "default")) {
+			if !WellKnown(label) {
+				t.Fatalf("%s carries %s, which counts as a label of somebody's own", kind.Name, label)
+			}
+		}
 	}
 }

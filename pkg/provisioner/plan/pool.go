@@ -207,6 +207,17 @@ type offer struct {
 	labels map[string]string
 }
 
+// suits tells whether a node of the pool can have the custom labels that a pod selects on: the same for all of its offers, so that what no
+// type or zone would change is not asked of each.
+func (p *pool) suits(selector map[string]string) bool {
+	for key, value := range selector {
+		if !WellKnown(key) && p.labels[key] != value {
+			return false
+		}
+	}
+	return true
+}
+
 // offers lists what the pools can buy: every offering of a type with GPUs that satisfies the pool's requirements, in a zone that the
 // EC2NodeClass has a subnet in and for an architecture that it has an image for.
 func offers(v *View, list []pool) []offer {
