@@ -43,6 +43,7 @@ type fakeEC2 struct {
 	failing   error // of CreateLaunchTemplate
 	created   int
 	terminate func(id string) (*ec2.TerminateInstancesOutput, error)
+	described [][]string // the values of the first filter of each DescribeInstances
 }
 
 func (f *fakeEC2) CreateFleet(_ context.Context, in *ec2.CreateFleetInput, _ ...func(*ec2.Options)) (*ec2.CreateFleetOutput, error) {
@@ -57,7 +58,10 @@ func (f *fakeEC2) CreateFleet(_ context.Context, in *ec2.CreateFleetInput, _ ...
 	return f.fleet(in)
 }
 
-func (f *fakeEC2) DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
+func (f *fakeEC2) DescribeInstances(_ context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.described = append(f.described, in.Filters[0].Values)
 	return &ec2.DescribeInstancesOutput{Reservations: []ec2types.Reservation{{Instances: f.instances}}}, nil
 }
 

@@ -24,22 +24,27 @@ type fleetAPI interface {
 }
 
 // Fleet implements cloud.Fleet. Its methods may be called from many goroutines; none waits for another, except launches
-// that need the same new launch template.
+// that need the same new launch template, and looks at machines, which are merged.
 type Fleet struct {
 	ec2       fleetAPI
 	name      string // of the cluster
 	cluster   *clusterFacts
 	templates *launchTemplates
+	lookups   *merger[map[string]cloud.Instance] // by ID, terminated ones included
+	listings  *merger[[]cloud.Instance]
 }
 
 func newFleet(api interface {
 	fleetAPI
 	launchTemplateAPI
 }, facts *clusterFacts, cfg Config) *Fleet {
-	return &Fleet{
+	f := &Fleet{
 		ec2: api, name: cfg.ClusterName, cluster: facts,
 		templates: &launchTemplates{api: api, cluster: cfg.ClusterName, now: cfg.Now},
 	}
+	f.lookups = &merger[map[string]cloud.Instance]{call: f.lookup}
+	f.listings = &merger[[]cloud.Instance]{call: f.list}
+	return f
 }
 
 // SweepLaunchTemplates deletes this cluster's launch templates that are older than minAge and unused for as long by
@@ -70,26 +75,43 @@ func (f *Fleet) Terminate(ctx context.Context, instanceID string) error {
 
 // Instance implements cloud.Fleet. A machine of another cluster is ErrGone: it is none of ours.
 func (f *Fleet) Instance(ctx context.Context, instanceID string) (cloud.Instance, error) {
-	found, err := f.describe(ctx, &ec2.DescribeInstancesInput{InstanceIds: []string{instanceID}})
+	all, err := f.lookups.ask(ctx, instanceID)
 	if err != nil {
 		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, err)
 	}
-	switch {
-	case len(found) == 0:
+	switch found, known := all[instanceID]; {
+	case !known:
 		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, cloud.ErrGone)
-	case found[0].State == cloud.InstanceTerminated:
+	case found.State == cloud.InstanceTerminated:
 		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, cloud.ErrTerminated)
+	default:
+		return found, nil
 	}
-	return found[0], nil
+}
+
+// lookup answers machines by ID. It filters by ID rather than naming IDs: one that EC2 does not know would fail the whole call.
+func (f *Fleet) lookup(ctx context.Context, ids []string) (map[string]cloud.Instance, error) {
+	slices.Sort(ids)
+	filter := ec2types.Filter{Name: awssdk.String("instance-id"), Values: slices.Compact(ids)}
+	found, err := f.describe(ctx, &ec2.DescribeInstancesInput{Filters: []ec2types.Filter{filter}, MaxResults: awssdk.Int32(1000)})
+	all := make(map[string]cloud.Instance, len(found))
+	for _, i := range found {
+		all[i.ID] = i
+	}
+	return all, err
 }
 
 // Instances implements cloud.Fleet.
 func (f *Fleet) Instances(ctx context.Context) ([]cloud.Instance, error) {
-	found, err := f.living(ctx, &ec2.DescribeInstancesInput{Filters: f.ours(), MaxResults: awssdk.Int32(1000)})
+	found, err := f.listings.ask(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("listing instances: %w", err)
 	}
-	return found, nil
+	return slices.Clone(found), nil
+}
+
+func (f *Fleet) list(ctx context.Context, _ []string) ([]cloud.Instance, error) {
+	return f.living(ctx, &ec2.DescribeInstancesInput{Filters: f.ours(), MaxResults: awssdk.Int32(1000)})
 }
 
 // byToken looks for the machine of a token that EC2 says was used for a different request.
@@ -116,7 +138,7 @@ func (f *Fleet) ours() []ec2types.Filter {
 	}
 }
 
-// describe answers machines of this cluster that are not terminated, sorted by ID.
+// describe answers machines of this cluster, those that are terminated included, sorted by ID.
 func (f *Fleet) describe(ctx context.Context, in *ec2.DescribeInstancesInput) ([]cloud.Instance, error) {
 	var found []cloud.Instance
 	pages := ec2.NewDescribeInstancesPaginator(f.ec2, in)
