@@ -61,7 +61,7 @@ func (a *assembly) loops() (*loops, error) {
 	}
 	a.catalogue.OnChange(growing.Wake)
 	runnables := []manager.Runnable{
-		a.catalogue, sweeper, afterSweep{growing, sweeper.Looked()}, shrinking, pruner{a.book, a.now},
+		a.catalogue, sweeper, successor{growing, sweeper.Looked(), a.mgr.GetAPIReader(), a.mgr.GetCache(), a.Log.WithName("grow")}, shrinking, pruner{a.book, a.now},
 		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, seen: mirror.Seen, ended: a.book.End}},
 	}
 	if a.Cloud.Notices != nil {
@@ -112,22 +112,4 @@ func offeringsOf(c *v1alpha1.NodeClaim) []cloud.OfferingKey {
 		keys[i] = cloud.OfferingKey{InstanceType: choice.InstanceType, Zone: choice.Zone, Market: cloud.Market(c.Spec.Market)}
 	}
 	return keys
-}
-
-// afterSweep starts growing once the first sweep knows the machines that have no claim: before that a limit could be exceeded by what a
-// former leader launched.
-type afterSweep struct {
-	*grow.Loop
-	swept <-chan struct{}
-}
-
-// Start waits, then runs the loop.
-func (s afterSweep) Start(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-s.swept:
-		s.Wake()
-		return s.Loop.Start(ctx)
-	}
 }
