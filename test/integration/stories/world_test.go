@@ -55,6 +55,7 @@ func open(t *testing.T, o stage.Options) *world {
 	ctx := context.WithoutCancel(t.Context()) // the stage is struck in a cleanup, when the test's context has ended
 	o.FakeAWS = append(append([]string{}, quick...), o.FakeAWS...)
 	o.Controller = append([]string{"--fence-settle", "1s", "--log-level", "info"}, o.Controller...)
+	o.Logs = filepath.Join(t.ArtifactDir(), "logs") // kept with go test -artifacts
 	s, err := stage.Set(ctx, o)
 	if err != nil {
 		t.Fatal(err)
