@@ -34,7 +34,8 @@ controlplane: ## Build etcd, kube-apiserver, kube-scheduler and kube-controller-
 
 .PHONY: test
 test: controlplane build ## Every test, with the race detector: unit, property, and integration on a real control plane
-	$(GO) test -race -shuffle=on -p $(PARALLEL) -timeout 20m ./...
+	$(GO) test -race -short -shuffle=on -p $(PARALLEL) -timeout 20m ./...
+	$(GO) test -run Crash ./pkg/provisioner/claim
 
 .PHONY: unit
 unit: ## The tests that need no control plane, quickly

@@ -77,7 +77,7 @@ type NodeClassRef struct {
 // any extended resource. A limit of 0 launches nothing; a key that is not there is not limited.
 //
 // +kubebuilder:validation:MaxProperties=32
-// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['gpu','nodes','costPerHour','cpu','memory','ephemeral-storage','pods'] || (k.contains('/') && !format.qualifiedName().validate(k).hasValue()))",message="limits knows gpu, nodes, costPerHour, cpu, memory, ephemeral-storage, pods and extended resources: use one of them, or a qualified name such as nvidia.com/gpu"
+// +kubebuilder:validation:XValidation:rule="self.all(k, k in ['gpu','nodes','costPerHour','cpu','memory'] || (k.contains('/') && !format.qualifiedName().validate(k).hasValue()))",message="limits knows gpu, nodes, costPerHour, cpu, memory and extended resources: use one of them, or a qualified name such as nvidia.com/gpu"
 // +kubebuilder:validation:XValidation:rule="self.all(k, !isQuantity(string(self[k])) || sign(quantity(string(self[k]))) >= 0)",message="limits must not be negative: set 0 to launch nothing, or remove the key to lift the limit"
 // +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['gpu','nodes','pods'] || k.contains('/')) || !isQuantity(string(self[k])) || quantity(string(self[k])).isInteger())",message="limits of gpu, nodes, pods and extended resources count whole things: use a whole number"
 type Limits map[corev1.ResourceName]resource.Quantity

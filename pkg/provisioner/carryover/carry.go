@@ -198,8 +198,7 @@ func (c *carrying) setLimit(name corev1.ResourceName, quantity resource.Quantity
 
 func isLimit(name corev1.ResourceName) bool {
 	switch name {
-	case v1alpha1.LimitNodes, v1alpha1.LimitCostPerHour, corev1.ResourceCPU, corev1.ResourceMemory,
-		corev1.ResourceEphemeralStorage, corev1.ResourcePods:
+	case v1alpha1.LimitNodes, v1alpha1.LimitCostPerHour, corev1.ResourceCPU, corev1.ResourceMemory:
 		return true
 	}
 	return strings.Contains(string(name), "/")
