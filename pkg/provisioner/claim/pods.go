@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -17,10 +16,6 @@ import (
 
 // fieldNodeName selects the pods of a node; the API server keeps an index of it.
 const fieldNodeName = "spec.nodeName"
-
-// stuckAfter is how long after the end of its grace a pod is still waited for. The kubelet is dead then, or cut off, and nobody will
-// ever report the pod's end.
-const stuckAfter = time.Minute
 
 // podsOn answers every pod that is bound to a node, from the API server, pods with GPUs first, then by namespace and name.
 func (s *scope) podsOn(ctx context.Context, node string) ([]*corev1.Pod, error) {
@@ -41,29 +36,12 @@ func (s *scope) podsOn(ctx context.Context, node string) ([]*corev1.Pod, error) 
 	return pods, nil
 }
 
-// movable answers those of the pods that have to leave a node before it can go: not those of DaemonSets, not static ones, not those
-// that have ended or will never be heard of again.
+// movable answers those of the pods that have to leave a node before it can go.
 func (s *scope) movable(pods []*corev1.Pod) []*corev1.Pod {
-	return slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool {
-		return ownedBy(p, "DaemonSet") || ownedBy(p, "Node") || p.Annotations[corev1.MirrorPodAnnotationKey] != "" || ended(p) || s.stuck(p)
-	})
-}
-
-func ownedBy(pod *corev1.Pod, kind string) bool {
-	owner := metav1.GetControllerOf(pod)
-	return owner != nil && owner.Kind == kind
-}
-
-func ended(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	return slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return !demand.HasToLeave(p, s.now) })
 }
 
 func leaving(pod *corev1.Pod) bool { return !pod.DeletionTimestamp.IsZero() }
-
-// stuck: a deletion timestamp is the end of the grace.
-func (s *scope) stuck(pod *corev1.Pod) bool {
-	return leaving(pod) && s.now.Sub(pod.DeletionTimestamp.Time) > stuckAfter
-}
 
 // wish answers the annotation by which a pod asks not to be disturbed at present; empty: there is none. Karpenter's also takes a duration:
 // from the pod's start on.

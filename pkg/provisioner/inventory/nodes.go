@@ -27,7 +27,7 @@ func (m *Mirror) nodes(items []corev1.Node, pods podsByNode, claims []plan.Claim
 	lessons := map[shape]demand.Resources{}
 	for i := range items {
 		node := &items[i]
-		n := read(node, pods.of(node.Name))
+		n := read(node, pods.of(node.Name), now)
 		idle := n.GPUPods == 0
 		if c := owner[node.Spec.ProviderID]; c != nil && node.Spec.ProviderID != "" {
 			n.Claim = c.Object.Name
@@ -49,7 +49,7 @@ func (m *Mirror) nodes(items []corev1.Node, pods podsByNode, claims []plan.Claim
 }
 
 // read answers a node as its objects show it. Nominated pods take their place already: their scheduler makes room for them.
-func read(node *corev1.Node, pods []*corev1.Pod) plan.Node {
+func read(node *corev1.Node, pods []*corev1.Pod, now time.Time) plan.Node {
 	n := plan.Node{
 		Name: node.Name, Labels: node.Labels, Taints: node.Spec.Taints, CreatedAt: node.CreationTimestamp.Time,
 		Free:         demand.FromList(node.Status.Allocatable, demand.RoundDown),
@@ -62,10 +62,10 @@ func read(node *corev1.Node, pods []*corev1.Pod) plan.Node {
 		if !comesWithNode(pod) {
 			n.Bound = n.Bound.Add(requests)
 		}
-		if demand.AsksForGPU(pod) {
+		if demand.UsesGPU(pod, now) {
 			n.GPUPods++
 		}
-		n.DoNotDisrupt = n.DoNotDisrupt || doNotDisrupt(pod.Annotations)
+		n.DoNotDisrupt = n.DoNotDisrupt || pod.DeletionTimestamp == nil && doNotDisrupt(pod.Annotations)
 	}
 	return n
 }

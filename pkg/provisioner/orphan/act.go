@@ -77,9 +77,7 @@ func (s *sweep) busy(ctx context.Context, node *corev1.Node) (string, error) {
 	}
 	for i := range pods.Items {
 		p := &pods.Items[i]
-		owner := metav1.GetControllerOf(p)
-		daemon := owner != nil && owner.Kind == "DaemonSet"
-		if !daemon && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed && demand.AsksForGPU(p) {
+		if demand.UsesGPU(p, s.now) {
 			return p.Namespace + "/" + p.Name, nil
 		}
 	}

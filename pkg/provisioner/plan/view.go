@@ -91,7 +91,7 @@ type Node struct {
 	Fenced bool
 	// Bound is what the pods bound or nominated to it ask for, those of DaemonSets and static ones excepted.
 	Bound        demand.Resources `json:",omitempty"`
-	GPUPods      int              // pods bound or nominated to it that ask for a GPU and have not ended
+	GPUPods      int              // pods bound or nominated to it that keep it from being idle: see demand.UsesGPU
 	DoNotDisrupt bool             // a pod on it, or the node itself, asks not to be disturbed
 	// QuietSince is when the free amounts last changed or the node became open. A place that a waiting pod's scheduler has left
 	// unused for some time is not a place for that pod.

@@ -167,23 +167,24 @@ func (l *Loop) finish(ctx context.Context, claim *v1alpha1.NodeClaim, node *plan
 }
 
 // settled tells whether the fence has stood for Settle. It counts from the younger of the mark and the condition: the condition may be
-// left from a mark that was taken off and put on again. Times in objects are cut to seconds, hence one more.
+// left from a mark that was taken off and put on again. Where the node is gone there is nothing to fence, and its claim must not wait for
+// it. Times in objects are cut to seconds, hence one more.
 func (l *Loop) settled(claim *v1alpha1.NodeClaim, node *plan.Node) bool {
-	fenced := meta.FindStatusCondition(claim.Status.Conditions, v1alpha1.ConditionFenced)
-	if fenced == nil || fenced.Status != "True" {
-		return false
-	}
-	if node != nil && !slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool { return t.Key == v1alpha1.TaintRetiring }) {
-		return false
-	}
-	since := fenced.LastTransitionTime.Time
-	if marked := claim.Status.Retire.Since.Time; marked.After(since) {
-		since = marked
+	since := claim.Status.Retire.Since.Time
+	if node != nil {
+		fenced := meta.FindStatusCondition(claim.Status.Conditions, v1alpha1.ConditionFenced)
+		if fenced == nil || fenced.Status != "True" ||
+			!slices.ContainsFunc(node.Taints, func(t corev1.Taint) bool { return t.Key == v1alpha1.TaintRetiring }) {
+			return false
+		}
+		if fenced.LastTransitionTime.After(since) {
+			since = fenced.LastTransitionTime.Time
+		}
 	}
 	return l.Now().Sub(since) >= l.Settle+time.Second
 }
 
-// busy asks the API server whether a pod that asks for a GPU is bound to the node.
+// busy asks the API server whether a pod that uses a GPU is bound to the node.
 func (l *Loop) busy(ctx context.Context, node string) (bool, error) {
 	if node == "" {
 		return false, nil
@@ -193,8 +194,7 @@ func (l *Loop) busy(ctx context.Context, node string) (bool, error) {
 		return false, fmt.Errorf("listing the pods of node %s: %w", node, err)
 	}
 	for i := range pods.Items {
-		p := &pods.Items[i]
-		if p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed && demand.AsksForGPU(p) {
+		if demand.UsesGPU(&pods.Items[i], l.Now()) {
 			return true, nil
 		}
 	}

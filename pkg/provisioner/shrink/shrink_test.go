@@ -229,6 +229,69 @@ func TestNoticeDuringMark(t *testing.T) {
 	}
 }
 
+// TestNodeDeletedBeforeItsFence: somebody deletes the node's object between the mark and the fence. The machine must not run for ever.
+func TestNodeDeletedBeforeItsFence(t *testing.T) {
+	w := newWorld(t, idleFor10s)
+	for w.claim().Status.Retire == nil {
+		w.now = w.now.Add(time.Second)
+		if _, err := w.loop.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.client.Delete(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		w.now = w.now.Add(time.Second)
+		if _, err := w.loop.Once(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !w.deleted() {
+		t.Errorf("the claim stays: %+v", w.claim().Status)
+	}
+}
+
+// TestPodsThatKeepNoNode: a DaemonSet's pod with a GPU comes with every node, and a pod whose kubelet is dead never goes. Neither makes a
+// node immortal.
+func TestPodsThatKeepNoNode(t *testing.T) {
+	for name, change := range map[string]func(w *world, p *corev1.Pod){
+		"of a DaemonSet": func(_ *world, p *corev1.Pod) {
+			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "d", UID: "d", Controller: new(true)}}
+		},
+		"its kubelet is dead": func(w *world, p *corev1.Pod) {
+			p.Finalizers = []string{"test/kubelet"}
+			p.Annotations = map[string]string{v1alpha1.AnnotationDoNotDisrupt: "true"}
+			w.now = time.Now().Add(2 * time.Minute) // the end of its grace is by the API server's clock
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, idleFor10s)
+			w.bind()
+			p := &corev1.Pod{}
+			if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "train"}, p); err != nil {
+				t.Fatal(err)
+			}
+			change(w, p)
+			err := w.client.Update(t.Context(), p)
+			if len(p.Finalizers) > 0 {
+				err = errors.Join(err, w.client.Delete(t.Context(), p))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 40 {
+				if err := w.second(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !w.deleted() {
+				t.Error("the node stays")
+			}
+		})
+	}
+}
+
 // TestStartLooksWhenANodeIsDue: not only at each tick.
 func TestStartLooksWhenANodeIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
