@@ -28,6 +28,9 @@ const (
 	// launchTimeout bounds one call of Fleet.Launch. It is well below visibleWithin, so that a call of a former leader has
 	// ended before its machine is looked for in vain.
 	launchTimeout = 40 * time.Second
+	// unannounced is the age up to which the launch of a fresh claim is not announced. Without an announcement a machine is looked for
+	// until visibleWithin after the claim's creation, so with launchTimeout this must stay below it.
+	unannounced = 15 * time.Second
 	// misconfiguredPatience is the age up to which a claim tries again after "this request can never succeed".
 	misconfiguredPatience = time.Minute
 	// failedDrainTime is how long pods without GPUs are moved with regard to their budgets off a node that failed to get ready.

@@ -155,3 +155,30 @@ func TestCrash_catches(t *testing.T) {
 		}
 	})
 }
+
+// TestLateFirstLaunch: the queue is long, and a claim that nobody has launched has its turn only after most of the time has passed over
+// which the machine of an unannounced launch is looked for. The controller dies, the claim is deleted: its machine is found all the same.
+func TestLateFirstLaunch(t *testing.T) {
+	bought := 0
+	for at := 1; at <= 5; at++ {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, options{})
+			w.crashAt, w.crashLate = at, true
+			w.create("a", 1, "g4dn.xlarge")
+			time.Sleep(visibleWithin - time.Second)
+			w.run("the crash", 10*time.Second, func() bool { return w.crashes > 0 })
+			w.remove("a")
+			w.run("gone", 10*time.Minute, w.gone("a"))
+			if w.alive() != 0 {
+				t.Errorf("killed after effect %d: the claim went before its machine\n%s", at, w.dump())
+			}
+			bought += len(w.cloud.Machines())
+		})
+	}
+	if bought == 0 {
+		t.Error("no machine was bought before a crash: nothing was tried")
+	}
+}
+
+// visibleWithin is what the claim takes for the longest time until a machine shows.
+const visibleWithin = time.Minute

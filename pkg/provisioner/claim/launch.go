@@ -61,7 +61,7 @@ func (s *scope) launch(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, s.launchLater(v1alpha1.ReasonNodeClassNotReady, err, doubt)
 	}
-	if !fresh {
+	if !fresh || s.now.Sub(s.claim.CreationTimestamp.Time) > unannounced {
 		if err := s.intend(ctx); err != nil {
 			return false, err
 		}

@@ -99,8 +99,8 @@ func (s *scope) protect(ctx context.Context) (bool, error) {
 func (s *scope) letGo(ctx context.Context) error {
 	before := s.claim.DeepCopy()
 	controllerutil.RemoveFinalizer(s.claim, v1alpha1.FinalizerInstance)
-	if err := s.r.cfg.Client.Patch(ctx, s.claim, locked(before)); err != nil {
-		return s.soften(client.IgnoreNotFound(err))
+	if err := s.r.cfg.Client.Patch(ctx, s.claim, locked(before)); client.IgnoreNotFound(err) != nil {
+		return s.soften(err)
 	}
 	s.r.attempts.forget(s.claim.Name, s.claim.UID)
 	s.tell()
