@@ -80,15 +80,21 @@ func doNotDisrupt(annotations map[string]string) bool {
 		annotations[v1alpha1.KarpenterDoNotEvict] == "true"
 }
 
+// passing are the taints of a node that is not open yet, or not any more, rather than of one that is for certain pods only. Kubernetes
+// puts the latter three on and takes them off a moment after spec.unschedulable and the node's conditions have changed: a node that
+// seemed open to nobody in that moment would be bought a second time.
+var passing = []string{
+	v1alpha1.TaintRetiring, v1alpha1.TaintUnregistered,
+	corev1.TaintNodeUnschedulable, corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable,
+}
+
 // openBut tells whether the scheduler may put pods on the node, as far as the node itself says, or might without our taint of that key.
 func openBut(node *corev1.Node, taint string) bool {
 	if node.DeletionTimestamp != nil || node.Spec.Unschedulable {
 		return false
 	}
-	for _, t := range node.Spec.Taints {
-		if t.Key != taint && (t.Key == v1alpha1.TaintRetiring || t.Key == v1alpha1.TaintUnregistered) {
-			return false
-		}
+	if slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key != taint && slices.Contains(passing, t.Key) }) {
+		return false
 	}
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeReady {

@@ -29,6 +29,8 @@ func TestOpenAndFenced(t *testing.T) {
 		"gated":                 {func(n *corev1.Node) { n.Spec.Unschedulable = true }, none, false, false},
 		"not ready":             {func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionUnknown }, none, false, false},
 		"never reported":        {func(n *corev1.Node) { n.Status.Conditions = nil }, none, false, false},
+		"no longer gated":       {tainted(corev1.TaintNodeUnschedulable), none, false, false}, // its taint goes a moment later
+		"just ready":            {tainted(corev1.TaintNodeNotReady), none, false, false},
 		"user's taint":          {tainted("dedicated"), none, true, false},
 		"fenced":                {tainted(v1alpha1.TaintRetiring), idle, false, true},
 		"to be fenced":          {func(*corev1.Node) {}, idle, false, true},
