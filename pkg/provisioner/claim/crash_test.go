@@ -119,7 +119,7 @@ func TestCrash(t *testing.T) {
 				if tc.claims > 1 {
 					t.Skip("a life of ten claims is long: make test lives it without the race detector")
 				}
-				step *= 5
+				step *= 12
 			}
 			for _, late := range []bool{false, true} {
 				n := 0
