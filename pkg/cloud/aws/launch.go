@@ -39,10 +39,13 @@ func (f *Fleet) launch(ctx context.Context, req cloud.LaunchRequest) (cloud.Laun
 		if err != nil {
 			return cloud.LaunchResult{}, err
 		}
-		out, err := f.ec2.CreateFleet(ctx, f.fleetInput(req, configs))
+		w := &witness{}
+		out, err := f.ec2.CreateFleet(ctx, f.fleetInput(req, configs), w.watch)
 		switch code := errorCode(err); {
 		case err == nil:
 			return readFleet(out, req, p)
+		case classOf(code) == classThrottled && (w.unanswered || code == codePriorRequest):
+			return cloud.LaunchResult{}, fmt.Errorf("calling %s, an earlier attempt of which may have launched a machine: %w", actionCreateFleet, err)
 		case classOf(code) == classTemplateGone && attempt == 0:
 			// Somebody deleted a launch template that was thought to exist. EC2 refused the whole request, so the token
 			// is still unused; the template is made again, once.
