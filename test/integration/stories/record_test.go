@@ -160,7 +160,7 @@ func running(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil
 }
 
-// events answers what was said about an object of this UID, or of the name where no UID is given.
+// events answers what was said about an object.
 func (r *record) events(uid types.UID) []*eventsv1.Event {
 	return present(r, r.eventsKnown, func(e *eventsv1.Event) bool { return e.Regarding.UID == uid })
 }

@@ -33,7 +33,7 @@ type story struct {
 	name string // of the story's Provisioner as well
 }
 
-// tell starts a story; what is there is printed if it fails.
+// begin starts a story; what is there is printed if it fails.
 func begin(t *testing.T, w *world, name string) *story {
 	t.Helper()
 	t.Cleanup(func() { w.tell(t, name) })
