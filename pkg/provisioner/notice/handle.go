@@ -162,8 +162,12 @@ func (e *effect) count(now time.Time) {
 	}
 }
 
-// deadline is when the cloud takes the machine; zero: it did not say.
+// deadline is when the cloud takes the machine; zero: it did not say. Maintenance may be announced, or announced again, when its window
+// has begun. The machine goes at any moment then, but it is there, and its pods get the time that a spot machine's get.
 func (e *effect) deadline(now time.Time) time.Time {
+	if d := e.notice.Deadline; e.notice.Kind == cloud.ScheduledChange && !d.IsZero() && d.Before(now.Add(spotWarning)) {
+		return now.Add(spotWarning)
+	}
 	if e.notice.Deadline.IsZero() && e.notice.Kind == cloud.SpotInterruption {
 		said := now
 		if !e.notice.At.IsZero() {

@@ -127,6 +127,23 @@ func TestDuplicatesAndDisorderEndInTheEarliestDeadline(t *testing.T) {
 	})
 }
 
+// Maintenance that has begun when it is announced: a deadline in the past would end the machine with its pods unasked.
+func TestMaintenanceThatHasBegunLeavesPodsTheirTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, claim("a"), node("a"))
+		start := time.Now()
+		w.queue.send(cloud.Notice{Kind: cloud.ScheduledChange, InstanceID: "i-a", At: start, Deadline: start.Add(-time.Hour), Detail: "reboot"})
+		stop := w.run(t)
+		time.Sleep(time.Second)
+		stop()
+		if r := w.claim(t, "a").Status.Retire; r == nil || r.Deadline == nil || r.Deadline.Time.Before(start.Add(spotTime)) {
+			t.Errorf("retire %+v; want a deadline in two minutes", r)
+		}
+	})
+}
+
+const spotTime = 2 * time.Minute
+
 func TestAFailedWriteBringsTheNoticeAgain(t *testing.T) {
 	for _, what := range []string{"Node", "NodeClaim status", "NodeClaim delete"} {
 		t.Run(what, func(t *testing.T) {
