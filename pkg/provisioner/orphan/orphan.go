@@ -108,19 +108,31 @@ func (l *Loop) Orphans() []cloud.Instance {
 func (l *Loop) Looked() <-chan struct{} { return l.looked }
 
 // Start sweeps until ctx ends: at once, so that limits count what is there, and then every Config.Every. What a sweep could not do
-// the next one does.
+// the next one does. Growing waits for the first look, so that one is tried again sooner.
 func (l *Loop) Start(ctx context.Context) error {
 	for {
 		if err := l.Sweep(ctx); err != nil && ctx.Err() == nil {
 			l.cfg.Log.Error(err, "Sweeping for orphans")
 		}
-		timer := time.NewTimer(l.cfg.Every)
+		timer := time.NewTimer(l.pause())
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
 		case <-timer.C:
 		}
+	}
+}
+
+// firstRetry is the time between two sweeps until one has looked.
+const firstRetry = 2 * time.Second
+
+func (l *Loop) pause() time.Duration {
+	select {
+	case <-l.looked:
+		return l.cfg.Every
+	default:
+		return min(firstRetry, l.cfg.Every)
 	}
 }
 

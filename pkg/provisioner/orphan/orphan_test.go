@@ -252,3 +252,19 @@ func TestConfig(t *testing.T) {
 		t.Error("an empty Config was accepted")
 	}
 }
+
+// TestFirstLook: growing waits for it, so a cloud that does not answer once must not cost half a minute.
+func TestFirstLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newYard(t)
+		f, err := sim.ParseLine("fail DescribeInstances for 5s")
+		y.must(err)
+		y.cloud.Inject(f)
+		go func() { _ = y.loop.Start(t.Context()) }()
+		began := time.Now()
+		<-y.loop.Looked()
+		if took := time.Since(began); took < 5*time.Second || took > 10*time.Second {
+			t.Errorf("the first look took %s", took)
+		}
+	})
+}
