@@ -15,13 +15,14 @@ package app
 // +kubebuilder:rbac:groups="",resources=pods,verbs=delete
 //
 // Our own objects. Provisioners are written for those that are carried over from karpenter.sh/v1alpha5, node classes for their finalizer:
-// +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims,verbs=get;list;watch;create;update;patch;delete
-// +kubebuilder:rbac:groups=slipway.sh,resources=provisioners,verbs=get;list;watch;create;update;patch
-// +kubebuilder:rbac:groups=slipway.sh,resources=ec2nodeclasses,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims/status;provisioners/status;ec2nodeclasses/status,verbs=update;patch
-// +kubebuilder:rbac:groups=slipway.sh,resources=provisioners/finalizers;nodeclaims/finalizers,verbs=update
+// +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=slipway.sh,resources=provisioners,verbs=get;list;watch;create;update
+// +kubebuilder:rbac:groups=slipway.sh,resources=ec2nodeclasses,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims/status;provisioners/status;ec2nodeclasses/status,verbs=patch
+//
+// The old Provisioners own those that are carried over, and block their own deletion until those are gone (finalizers):
 // +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners,verbs=get;list;watch
-// +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/status,verbs=update;patch
+// +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/status,verbs=patch
 // +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/finalizers,verbs=update
 //
 // Events tell users what happened; the lease says who leads:
