@@ -2,10 +2,12 @@ package claim_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -196,4 +198,31 @@ func TestNeverReadyDrain(t *testing.T) {
 		}
 		w.run("gone", 2*time.Minute, w.gone("a"))
 	})
+}
+
+// TestAFenceIsTimedOnce: by whoever has put it up, the notice or the claim.
+func TestAFenceIsTimedOnce(t *testing.T) {
+	for byNotice, want := range map[bool]uint64{false: 1, true: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			w := readyWorld(t)
+			if byNotice {
+				n := w.node(w.get("a"))
+				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: v1alpha1.TaintRetiring, Effect: corev1.TaintEffectNoSchedule})
+				w.must(w.admin.Update(w.ctx, n))
+			}
+			w.retire("a", v1alpha1.RetireNotice, time.Now().Add(2*time.Minute))
+			w.run("fenced", time.Minute, w.is("a", v1alpha1.ConditionFenced))
+			families, err := w.registry.Gather()
+			w.must(err)
+			timed := uint64(0)
+			for _, f := range families {
+				if strings.Contains(f.GetName(), "fence") {
+					timed += f.GetMetric()[0].GetHistogram().GetSampleCount()
+				}
+			}
+			if timed != want {
+				t.Errorf("fenced by the notice %v: timed %d times by the claim, want %d", byNotice, timed, want)
+			}
+		})
+	}
 }

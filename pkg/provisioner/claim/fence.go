@@ -34,7 +34,8 @@ func (s *scope) fence(ctx context.Context) (bool, error) {
 	if wanted {
 		retire := s.claim.Status.Retire
 		message := "node " + node.Name + " takes no new pods: " + retire.Message
-		if s.reach(v1alpha1.ConditionFenced, v1alpha1.Reason(retire.Reason), message) && retire.Reason == v1alpha1.RetireNotice {
+		// Where the taint was there already the notice has put it on, and told of it.
+		if s.reach(v1alpha1.ConditionFenced, v1alpha1.Reason(retire.Reason), message) && retire.Reason == v1alpha1.RetireNotice && !there {
 			s.r.cfg.Meter.FencedAfter(s.now.Sub(retire.Since.Time))
 		}
 	} else if s.isTrue(v1alpha1.ConditionFenced) {

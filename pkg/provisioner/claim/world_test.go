@@ -46,11 +46,12 @@ type world struct {
 	cloud *sim.Cloud
 	types map[string]cloud.InstanceType
 
-	r       *claim.Reconciler
-	orphans *orphan.Loop
-	due     map[string]time.Time // claim name to when it is reconciled next
-	seen    map[string]string    // what the queue has seen of claims and nodes: kind/name to resourceVersion
-	nextGC  time.Time
+	r        *claim.Reconciler
+	registry *prometheus.Registry
+	orphans  *orphan.Loop
+	due      map[string]time.Time // claim name to when it is reconciled next
+	seen     map[string]string    // what the queue has seen of claims and nodes: kind/name to resourceVersion
+	nextGC   time.Time
 
 	mu       sync.Mutex
 	budgets  map[string]string    // pod name to the budget that refuses its eviction
@@ -140,7 +141,8 @@ func newWorld(t *testing.T, o options) *world {
 func (w *world) start() {
 	w.dead = false
 	c := interceptor.NewClient(w.admin, w.funcs())
-	metrics, err := telemetry.New(prometheus.NewRegistry())
+	w.registry = prometheus.NewRegistry()
+	metrics, err := telemetry.New(w.registry)
 	if err != nil {
 		w.t.Fatal(err)
 	}
