@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"pkg/provisioner/inventory", "pkg/provisioner/act", "pkg/provisioner/telemetry", "pkg/cloud/aws", "pkg/cloud/observed", "pkg/cloud/contract"},
 	{"pkg/provisioner/grow", "pkg/provisioner/shrink", "pkg/provisioner/claim", "pkg/provisioner/notice", "pkg/provisioner/orphan",
 		"pkg/provisioner/nodeclass", "pkg/provisioner/status", "pkg/provisioner/carryover"},
-	{"pkg/provisioner/app", "pkg/provisioner/world"},
+	{"pkg/provisioner/app"},
 	{"cmd", "test", "pkg/cloud/catalogue/generate", "pkg/apis/crds/generate", "pkg/apis/crds/admit", "pkg/binpack/internal"},
 }
 
@@ -30,9 +30,7 @@ var beside = map[string]string{
 	"pkg/apis/crds pkg/apis/v1alpha1":              "the schemas are generated from the types",
 	"pkg/apis/karpenterv1alpha5 pkg/apis/v1alpha1": "the old API borrows the native label keys",
 	"pkg/cloud/sim pkg/cloud/catalogue":            "the fake cloud sells the real types",
-	"pkg/cloud/sim pkg/cloud/health":               "quotas are bucketed as EC2 buckets them",
 	"pkg/provisioner/plan pkg/provisioner/demand":  "plan decides over demands",
-	"pkg/provisioner/world pkg/provisioner/app":    "the world runs what production runs",
 	"pkg/binpack/internal pkg/binpack":             "the oracle solves the same problems",
 }
 
@@ -158,4 +156,18 @@ func productImports(t *testing.T) map[string][]string {
 		t.Fatalf("only %d packages found", len(list))
 	}
 	return list
+}
+
+// TestPackagesSayWhatTheyAre: go doc answers what a package decides and what it may import.
+func TestPackagesSayWhatTheyAre(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}}|{{.Doc}}|{{len .GoFiles}}`, "./...").Output()
+	if err != nil {
+		t.Fatalf("listing packages: %v", err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		fields := strings.Split(lines.Text(), "|")
+		if fields[1] == "" && fields[2] != "0" {
+			t.Errorf("%s has no package comment", fields[0])
+		}
+	}
 }
