@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -117,11 +118,11 @@ func (l *Loop) Once(ctx context.Context) (time.Time, error) {
 	for _, name := range s.Release {
 		l.Log.Info("Taking a node back into use", "claim", name)
 		released[name] = true
-		errs = append(errs, l.Retirer.Release(ctx, claims[name]))
+		errs = append(errs, unlessStale(l.Retirer.Release(ctx, claims[name])))
 	}
 	for _, r := range s.Retire {
 		l.Log.Info("Retiring a node", "claim", r.Claim, "reason", r.Reason, "message", r.Message)
-		errs = append(errs, l.Retirer.Retire(ctx, claims[r.Claim], r))
+		errs = append(errs, unlessStale(l.Retirer.Retire(ctx, claims[r.Claim], r)))
 	}
 	nodes := map[string]*plan.Node{}
 	for i := range v.Nodes {
@@ -129,10 +130,18 @@ func (l *Loop) Once(ctx context.Context) (time.Time, error) {
 	}
 	for _, c := range v.Claims {
 		if !released[c.Object.Name] {
-			errs = append(errs, l.finish(ctx, &c.Object, nodes[c.Object.Name]))
+			errs = append(errs, unlessStale(l.finish(ctx, &c.Object, nodes[c.Object.Name])))
 		}
 	}
 	return s.Next, errors.Join(errs...)
+}
+
+// unlessStale drops the refusal of a write over a claim that has changed since it was looked at: the next look sees it as it is.
+func unlessStale(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }
 
 // finish deletes a marked claim whose fence has settled, after one more look at the API server itself.
