@@ -58,9 +58,10 @@ type Loop struct {
 	log     logr.Logger
 	policy  plan.Policy
 
-	wake chan struct{}
-	mu   sync.Mutex
-	held map[string]int32 // by Provisioner
+	wake  chan struct{}
+	mu    sync.Mutex
+	first time.Time        // of the arrivals that no picture shows yet; zero: there are none
+	held  map[string]int32 // by Provisioner
 }
 
 // New answers a loop with the default policy.
@@ -71,6 +72,11 @@ func New(windows Windows, view View, creator Creator, observe Observer, log logr
 
 // Wake says that something changed that may ask for a decision. It never blocks.
 func (l *Loop) Wake() {
+	l.mu.Lock()
+	if l.first.IsZero() {
+		l.first = time.Now()
+	}
+	l.mu.Unlock()
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -97,8 +103,27 @@ func (l *Loop) Start(ctx context.Context) error {
 	return nil
 }
 
-// settle waits for an arrival, or the tick, and then until arrivals pause. It answers false when ctx has ended.
+// arrived answers how long ago the first arrival came that no picture shows yet; 0 if all are shown.
+func (l *Loop) arrived() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.first.IsZero() {
+		return 0
+	}
+	return time.Since(l.first)
+}
+
+// look forgets the arrivals: the picture that is taken next shows them.
+func (l *Loop) look() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.first = time.Time{}
+}
+
+// settle waits for an arrival, or the tick, and then until arrivals pause. It answers false when ctx has ended. What arrived while the last
+// decision was made and carried out has waited since then: its time counts from its arrival, not from now.
 func (l *Loop) settle(ctx context.Context) bool {
+	defer l.look()
 	tick := time.NewTimer(l.windows.Tick)
 	defer tick.Stop()
 	select {
@@ -108,7 +133,7 @@ func (l *Loop) settle(ctx context.Context) bool {
 		return true
 	case <-l.wake:
 	}
-	most := time.NewTimer(l.windows.Most)
+	most := time.NewTimer(l.windows.Most - l.arrived())
 	defer most.Stop()
 	idle := time.NewTimer(l.windows.Idle)
 	defer idle.Stop()

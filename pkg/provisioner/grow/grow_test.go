@@ -39,7 +39,8 @@ type world struct {
 	refused error           // what creating answers
 	planned []int           // pods held, by decision that was told of
 	held    map[string]v1alpha1.Reason
-	settled int // calls of Create
+	settled int           // calls of Create
+	slow    time.Duration // what the first Create takes
 	onLook  func()
 }
 
@@ -81,6 +82,11 @@ func (w *world) View(context.Context) (plan.View, error) {
 
 // Create takes claims into the picture.
 func (w *world) Create(_ context.Context, claims []v1alpha1.NodeClaim) error {
+	w.mu.Lock()
+	slow := w.slow
+	w.slow = 0
+	w.mu.Unlock()
+	time.Sleep(slow)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.settled++
@@ -158,6 +164,23 @@ func TestAnEndlessBurstIsCutOff(t *testing.T) {
 	}, func(w *world) {
 		// The first second ends one burst. The next begins with the arrival after that, at 1029 ms, and ends 100 ms after the last.
 		w.wantLooks(t, time.Second, 2011*time.Millisecond)
+	})
+}
+
+// What arrives while a decision is carried out has waited since then: a burst that keeps coming is not made to wait for a whole window more.
+func TestArrivalsDuringADecisionCountFromTheirArrival(t *testing.T) {
+	run(t, func(w *world) {
+		w.slow = 800 * time.Millisecond
+		w.arrive(1)                        // looked at after 100 ms; its creation ends at 900 ms
+		time.Sleep(150 * time.Millisecond) // the first that comes meanwhile
+		for range 30 {
+			w.arrive(1)
+			time.Sleep(50 * time.Millisecond)
+		}
+		time.Sleep(5 * time.Second)
+	}, func(w *world) {
+		// The second look is one second after 150 ms, not after 900 ms; the last is 100 ms after the last arrival, at 1600 ms.
+		w.wantLooks(t, 100*time.Millisecond, 1150*time.Millisecond, 1700*time.Millisecond)
 	})
 }
 
