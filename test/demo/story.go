@@ -225,13 +225,9 @@ func (s *story) end(ctx context.Context) error {
 // untilSteady waits until ok has held for two seconds, and prints where things stand meanwhile.
 func (s *story) untilSteady(ctx context.Context, most time.Duration, what string, ok func(counts) bool) error {
 	var since time.Time
-	next := time.Now()
 	return s.until(ctx, most, what, func() bool {
 		c := s.watch.counts()
-		if time.Now().After(next) {
-			s.line.row(c)
-			next = time.Now().Add(500 * time.Millisecond)
-		}
+		s.line.row(c)
 		if !ok(c) {
 			since = time.Time{}
 			return false

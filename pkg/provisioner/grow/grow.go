@@ -28,7 +28,7 @@ type Windows struct {
 // DefaultWindows: kube-scheduler judges the pods of one burst within milliseconds of each other, so 50 ms of silence end it. A decision
 // costs some ten milliseconds and those that come later fill what is on its way, so a stream of arrivals need not wait for its end.
 func DefaultWindows() Windows {
-	return Windows{Idle: 50 * time.Millisecond, Most: 200 * time.Millisecond, Tick: 10 * time.Second}
+	return Windows{Idle: 50 * time.Millisecond, Most: 150 * time.Millisecond, Tick: 10 * time.Second}
 }
 
 // View answers the present picture.
