@@ -17,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/pricing"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
@@ -72,12 +71,6 @@ type Cloud struct {
 	Notices cloud.NoticeSource
 	// Region is where all of it is.
 	Region string
-
-	sts identityAPI
-}
-
-type identityAPI interface {
-	GetCallerIdentity(context.Context, *sts.GetCallerIdentityInput, ...func(*sts.Options)) (*sts.GetCallerIdentityOutput, error)
 }
 
 const (
@@ -114,22 +107,12 @@ func New(ctx context.Context, cfg Config) (*Cloud, error) {
 			network: ec2Client, images: ec2Client, parameters: ssm.NewFromConfig(sdk), profiles: profiles, cluster: facts,
 		},
 		Fleet:  newFleet(ec2Client, facts, cfg),
-		sts:    sts.NewFromConfig(sdk),
 		Region: sdk.Region,
 	}
 	if cfg.InterruptionQueue != "" {
 		c.Notices = &Notices{api: sqs.NewFromConfig(sdk), queue: cfg.InterruptionQueue, now: cfg.Now}
 	}
 	return c, nil
-}
-
-// Identity answers the ARN that calls are made as: the quickest proof that credentials work.
-func (c *Cloud) Identity(ctx context.Context) (arn string, err error) {
-	out, err := c.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
-	if err != nil {
-		return "", fmt.Errorf("asking who we are: %w", callError("sts:GetCallerIdentity", err))
-	}
-	return awssdk.ToString(out.Arn), nil
 }
 
 func loadSDK(ctx context.Context, cfg Config) (awssdk.Config, error) {

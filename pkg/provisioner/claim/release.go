@@ -59,8 +59,6 @@ func (s *scope) isOver(ctx context.Context) (bool, error) {
 		return true, nil
 	case err != nil:
 		return false, fmt.Errorf("looking at instance %s: %w", s.claim.Status.InstanceID, err)
-	case instance.State == cloud.InstanceTerminated:
-		return true, nil
 	case instance.State == cloud.InstanceShuttingDown:
 		s.again(pollInterval)
 		return false, nil

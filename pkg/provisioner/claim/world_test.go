@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -15,16 +14,11 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
@@ -32,7 +26,6 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud/health"
 	"github.com/slipway-sh/slipway/pkg/cloud/sim"
 	"github.com/slipway-sh/slipway/pkg/provisioner/claim"
-	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 	"github.com/slipway-sh/slipway/pkg/provisioner/orphan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/telemetry"
 )
@@ -162,166 +155,6 @@ func (w *world) start() {
 	w.nextGC = time.Now()
 }
 
-// effect runs one effect of the controller, unless it dies before.
-func (w *world) effect(do func() error) error {
-	w.mu.Lock()
-	if w.dead {
-		w.mu.Unlock()
-		return errCrash
-	}
-	w.effects++
-	dies := w.effects == w.crashAt
-	if dies {
-		w.dead = true
-		w.crashes++
-	}
-	late := w.crashLate
-	w.mu.Unlock()
-	if dies && !late {
-		return errCrash
-	}
-	if err := do(); err != nil || !dies {
-		return err
-	}
-	return errCrash
-}
-
-// funcs make every write of the controller an effect, and play what the fake client does not: graceful deletion and budgets.
-func (w *world) funcs() interceptor.Funcs {
-	return interceptor.Funcs{
-		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			return w.effect(func() error { return c.Patch(ctx, o, p, opts...) })
-		},
-		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-			return w.effect(func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
-		},
-		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-			return w.effect(func() error {
-				if pod, isPod := o.(*corev1.Pod); isPod {
-					return w.stopPod(pod, (&client.DeleteOptions{}).ApplyOptions(opts).GracePeriodSeconds)
-				}
-				return c.Delete(ctx, o, opts...)
-			})
-		},
-		SubResourceCreate: func(_ context.Context, _ client.Client, _ string, o, body client.Object, _ ...client.SubResourceCreateOption) error {
-			return w.effect(func() error { return w.evict(o.(*corev1.Pod), body.(*policyv1.Eviction)) })
-		},
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-			if w.lag != nil {
-				return w.lag.Get(ctx, key, o, opts...)
-			}
-			return c.Get(ctx, key, o, opts...)
-		},
-		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
-			if w.lag != nil {
-				return w.lag.List(ctx, l, opts...)
-			}
-			return c.List(ctx, l, opts...)
-		},
-	}
-}
-
-func (w *world) evict(pod *corev1.Pod, eviction *policyv1.Eviction) error {
-	w.mu.Lock()
-	budget := w.budgets[pod.Name]
-	w.mu.Unlock()
-	if budget != "" {
-		err := apierrors.NewTooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0)
-		err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
-			Type: policyv1.DisruptionBudgetCause, Message: "The disruption budget " + budget + " needs 1 healthy pods and has 1 currently",
-		})
-		return err
-	}
-	return w.stopPod(pod, eviction.DeleteOptions.GracePeriodSeconds)
-}
-
-// stopPod is the deletion of a pod: it may run on until the end of its grace.
-func (w *world) stopPod(pod *corev1.Pod, graceSeconds *int64) error {
-	stored := &corev1.Pod{}
-	if err := w.admin.Get(w.ctx, client.ObjectKeyFromObject(pod), stored); err != nil {
-		return err
-	}
-	grace := time.Duration(*stored.Spec.TerminationGracePeriodSeconds) * time.Second
-	if graceSeconds != nil {
-		grace = time.Duration(*graceSeconds) * time.Second
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	end := time.Now().Add(grace)
-	if was, stopping := w.ends[pod.Name]; !stopping || end.Before(was) {
-		w.ends[pod.Name] = end
-	}
-	if _, before := w.asked[pod.Name]; !before {
-		w.asked[pod.Name] = time.Now()
-	}
-	return nil
-}
-
-// live is the API server as the controller reads it: pods that were asked to stop carry the end of their grace.
-type live struct{ w *world }
-
-func (l live) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-	return l.w.admin.Get(ctx, key, o, opts...)
-}
-
-func (l live) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	if err := l.w.admin.List(ctx, list, opts...); err != nil {
-		return err
-	}
-	l.w.mu.Lock()
-	defer l.w.mu.Unlock()
-	if pods, isPods := list.(*corev1.PodList); isPods {
-		for i := range pods.Items {
-			if end, stopping := l.w.ends[pods.Items[i].Name]; stopping {
-				pods.Items[i].DeletionTimestamp = &metav1.Time{Time: end}
-			}
-		}
-	}
-	return nil
-}
-
-// fleet is the cloud as the controller sees it; every call is an effect, and no machine may end under a pod's feet.
-type fleet struct{ w *world }
-
-func (f fleet) Launch(ctx context.Context, req cloud.LaunchRequest) (result cloud.LaunchResult, err error) {
-	if f.w.forgetToken {
-		req.Token = fmt.Sprintf("%s-%d", req.Token, f.w.effects)
-	}
-	err = f.w.effect(func() (err error) { result, err = f.w.cloud.Launch(ctx, req); return err })
-	return result, err
-}
-
-func (f fleet) Terminate(ctx context.Context, id string) error {
-	return f.w.effect(func() error { f.w.checkVictims(id); return f.w.cloud.Terminate(ctx, id) })
-}
-
-func (f fleet) Instance(ctx context.Context, id string) (i cloud.Instance, err error) {
-	err = f.w.effect(func() (err error) { i, err = f.w.cloud.Instance(ctx, id); return err })
-	return i, err
-}
-
-func (f fleet) Instances(ctx context.Context) (i []cloud.Instance, err error) {
-	err = f.w.effect(func() (err error) { i, err = f.w.cloud.Instances(ctx); return err })
-	return i, err
-}
-
-// checkVictims is invariant 2: a node that goes without a notice has no GPU pod bound to it when it is terminated.
-func (w *world) checkVictims(id string) {
-	m, _ := w.cloud.Machine(id)
-	if !m.Alive() || !m.Deadline.IsZero() {
-		return
-	}
-	for _, p := range w.pods() {
-		if p.Spec.NodeName == nodeName(m) && demand.AsksForGPU(&p) && p.Status.Phase == corev1.PodRunning {
-			w.problem("machine %s is ended while GPU pod %s runs on it", id, p.Name)
-		}
-	}
-}
-
-func (w *world) problem(format string, args ...any) {
-	w.problems = append(w.problems, fmt.Sprintf(format, args...))
-}
-
 // The ports of the controller that the world itself plays.
 
 func (w *world) Template(string) (cloud.Template, error) { return cloud.Template{}, w.notReady }
@@ -364,158 +197,4 @@ func (w *world) told(words ...string) bool {
 	return slices.ContainsFunc(w.events, func(line string) bool {
 		return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) })
 	})
-}
-
-// tick lets a second pass: kubelets do their work, the cache may catch up, the queue hands out what is due.
-func (w *world) tick() { w.tickUpTo(time.Second) }
-
-// next is how long nothing will happen by itself: at least a second.
-func (w *world) next() time.Duration {
-	w.enqueueChanges() // of what the test has done since the last tick
-	now := time.Now()
-	if w.stale != nil || len(w.dueClaims()) > 0 {
-		return time.Second
-	}
-	soonest := w.nextGC
-	consider := func(at time.Time) {
-		if at.After(now) && at.Before(soonest) {
-			soonest = at
-		}
-	}
-	for _, at := range w.due {
-		consider(at)
-	}
-	for _, end := range w.ends {
-		consider(end)
-	}
-	for _, m := range w.cloud.Machines() {
-		consider(m.JoinAt)
-		consider(m.GPUAt)
-	}
-	if at, any := w.cloud.Next(); any {
-		consider(at)
-	}
-	return max(time.Second, soonest.Sub(now))
-}
-
-// tickUpTo is tick for as long as nothing happens, at most for limit.
-func (w *world) tickUpTo(limit time.Duration) {
-	time.Sleep(max(time.Second, min(limit, w.next())))
-	w.kubelets()
-	if w.stale != nil && (w.lag == nil || w.stale.IntN(4) == 0) {
-		w.lag = w.takeSnapshot()
-	}
-	w.enqueueChanges()
-	w.sweep()
-	for round := 0; ; round++ { // a claim may ask to be seen again at once, but not for ever
-		due := w.dueClaims()
-		if len(due) == 0 {
-			break
-		}
-		if round == 20 {
-			w.problem("claim %s is reconciled over and over", due[0])
-			break
-		}
-		for _, name := range due {
-			w.reconcile(name)
-		}
-	}
-	if w.dead {
-		w.start()
-	}
-}
-
-func (w *world) sweep() {
-	if time.Now().Before(w.nextGC) {
-		return
-	}
-	w.nextGC = time.Now().Add(30 * time.Second)
-	if err := w.orphans.Sweep(w.ctx); err != nil && !errors.Is(err, errCrash) {
-		w.record("sweep: " + err.Error())
-	}
-}
-
-func (w *world) dueClaims() []string {
-	var due []string
-	for name, at := range w.due {
-		if !w.dead && !at.After(time.Now()) {
-			due = append(due, name)
-		}
-	}
-	slices.Sort(due)
-	return due
-}
-
-func (w *world) reconcile(name string) {
-	delete(w.due, name)
-	result, err := w.r.Reconcile(w.ctx, reconcile.Request{NamespacedName: types.NamespacedName{Name: name}})
-	switch {
-	case err != nil:
-		if !errors.Is(err, errCrash) {
-			w.record("error: " + err.Error())
-		}
-		w.due[name] = time.Now().Add(time.Second)
-	case result.RequeueAfter > 0:
-		w.due[name] = time.Now().Add(result.RequeueAfter)
-	}
-	w.enqueueChanges()
-}
-
-// enqueueChanges is the controller's watch: of claims, and of nodes by their provider ID or label.
-func (w *world) enqueueChanges() {
-	reader := client.Reader(w.admin)
-	if w.lag != nil {
-		reader = w.lag
-	}
-	var claims v1alpha1.NodeClaimList
-	var nodes corev1.NodeList
-	w.must(reader.List(w.ctx, &claims))
-	w.must(reader.List(w.ctx, &nodes))
-	present := map[string]bool{}
-	for i := range claims.Items {
-		c := &claims.Items[i]
-		if w.seen["claim/"+c.Name] != c.ResourceVersion {
-			w.seen["claim/"+c.Name] = c.ResourceVersion
-			w.due[c.Name] = time.Now()
-		}
-	}
-	for i := range nodes.Items {
-		n := &nodes.Items[i]
-		present["node/"+n.Name] = true
-		if w.seen["node/"+n.Name] != n.ResourceVersion {
-			w.seen["node/"+n.Name] = n.ResourceVersion
-			w.dueByNode(claims.Items, n)
-		}
-	}
-	for key := range maps.Clone(w.seen) {
-		if strings.HasPrefix(key, "node/") && !present[key] {
-			delete(w.seen, key)
-			for i := range claims.Items {
-				if claims.Items[i].Status.NodeName == strings.TrimPrefix(key, "node/") {
-					w.due[claims.Items[i].Name] = time.Now()
-				}
-			}
-		}
-	}
-}
-
-func (w *world) dueByNode(claims []v1alpha1.NodeClaim, n *corev1.Node) {
-	for i := range claims {
-		if claims[i].Status.ProviderID == n.Spec.ProviderID || claims[i].Name == n.Labels[v1alpha1.LabelClaim] {
-			w.due[claims[i].Name] = time.Now()
-		}
-	}
-}
-
-// takeSnapshot answers what a cache holds that is up to date now.
-func (w *world) takeSnapshot() client.Client {
-	b := fake.NewClientBuilder().WithScheme(w.admin.Scheme()).WithStatusSubresource(&v1alpha1.NodeClaim{})
-	for _, i := range claim.Indexes() {
-		b = b.WithIndex(i.Object, i.Field, i.Extract)
-	}
-	var claims v1alpha1.NodeClaimList
-	var nodes corev1.NodeList
-	w.must(w.admin.List(w.ctx, &claims))
-	w.must(w.admin.List(w.ctx, &nodes))
-	return b.WithLists(&claims, &nodes).Build()
 }
