@@ -20,6 +20,8 @@ type Demand struct {
 	// Select says which nodes the pods accept.
 	Select   Selection
 	Priority int32
+	// Neighbours is what the pods ask of the pods around them.
+	Neighbours Neighbours `json:",omitzero"`
 	// Unsupported, if not empty, names what the pods ask for that is not understood: the field and the remedy.
 	Unsupported string `json:",omitempty"`
 }
@@ -39,10 +41,12 @@ type Pod struct {
 
 // Selection is what a pod demands of a node's labels and taints.
 type Selection struct {
-	NodeSelector map[string]string                `json:",omitempty"`
-	Required     *corev1.NodeSelector             `json:",omitempty"`
-	Preferred    []corev1.PreferredSchedulingTerm `json:",omitempty"` // heaviest first, ties in the pod's order
-	Tolerations  []corev1.Toleration              `json:",omitempty"`
+	NodeSelector map[string]string    `json:",omitempty"`
+	Required     *corev1.NodeSelector `json:",omitempty"`
+	// Also are node selectors that must hold besides Required: where the pod's volumes are, or can be.
+	Also        []corev1.NodeSelector            `json:",omitempty"`
+	Preferred   []corev1.PreferredSchedulingTerm `json:",omitempty"` // heaviest first, ties in the pod's order
+	Tolerations []corev1.Toleration              `json:",omitempty"`
 }
 
 // Daemon is a DaemonSet's pod as overhead of a node.

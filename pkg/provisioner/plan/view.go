@@ -93,6 +93,14 @@ type Node struct {
 	Bound        demand.Resources `json:",omitempty"`
 	GPUPods      int              // pods bound or nominated to it that keep it from being idle: see demand.UsesGPU
 	DoNotDisrupt bool             // a pod on it, or the node itself, asks not to be disturbed
+	// Chosen counts the pods bound or nominated to it, by the selectors that choose them; Lasting those of them that are not terminating,
+	// which is what a topology spread counts.
+	Chosen  map[demand.SelectorKey]int `json:",omitempty"`
+	Lasting map[demand.SelectorKey]int `json:",omitempty"`
+	// Apart are the required anti-affinity terms of the pods on it: who is chosen by one stays out of its domain. Sorted, no two equal.
+	Apart []demand.Term `json:",omitempty"`
+	// Ports are the host's ports that the pods on it have taken.
+	Ports []demand.HostPort `json:",omitempty"`
 	// QuietSince is when the free amounts last changed or the node became open. A place that a waiting pod's scheduler has left
 	// unused for some time is not a place for that pod.
 	QuietSince time.Time
