@@ -26,11 +26,12 @@ type candidate struct {
 type job struct {
 	items []item
 	cands []candidate
+	apart []Set // by item: those that it must not share a node with; nil: no two
 }
 
 // newJob collects the candidates of one tier that can be bought now. O(offerings x (items + candidates kept)).
 func (s *solver) newJob(items []item, tier int, led *ledger, scarce bool) *job {
-	j := &job{items: items}
+	j := &job{items: items, apart: s.apartItems(items)}
 	var all []candidate
 	for i := range s.p.Offerings {
 		o := &s.p.Offerings[i]
@@ -68,10 +69,8 @@ func (s *solver) dominates(a, b *candidate) bool {
 	if a.bounded || !fits(b.capacity, a.capacity) {
 		return false
 	}
-	for w := range b.allowed {
-		if b.allowed[w]&^a.allowed[w] != 0 {
-			return false
-		}
+	if !b.allowed.within(a.allowed) {
+		return false
 	}
 	charged := s.p.Offerings[b.offering].Charges
 	for _, c := range s.p.Offerings[a.offering].Charges {

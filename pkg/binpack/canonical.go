@@ -16,7 +16,7 @@ func canonical(p Problem) (Problem, order) {
 		offerings: sortedBy(len(p.Offerings), func(i int) string { return p.Offerings[i].Name }),
 		bins:      sortedBy(len(p.Bins), func(i int) string { return p.Bins[i].Name }),
 	}
-	offeringAt, binAt := inverse(o.offerings), inverse(o.bins)
+	offeringAt, binAt, demandAt := inverse(o.offerings), inverse(o.bins), inverse(o.demands)
 	c := p
 	c.Offerings = pick(p.Offerings, o.offerings)
 	c.Bins = pick(p.Bins, o.bins)
@@ -27,6 +27,9 @@ func canonical(p Problem) (Problem, order) {
 			levels[l] = Level{Offerings: moved(level.Offerings, offeringAt), Bins: moved(level.Bins, binAt)}
 		}
 		c.Demands[i].Levels = levels
+		if len(c.Demands[i].Apart) > 0 {
+			c.Demands[i].Apart = moved(c.Demands[i].Apart, demandAt)
+		}
 	}
 	return c, o
 }

@@ -59,6 +59,11 @@ func (c *checker) load(where string, copies int, capacity Vector, contents []Con
 		if !slices.ContainsFunc(d.Levels, usable) {
 			c.fail("%s: %s may not be there at any level", where, d.Name)
 		}
+		for _, other := range contents[:i] {
+			if c.apart(content.Demand, other.Demand) {
+				c.fail("%s: %s and %s must not share it", where, d.Name, c.p.Demands[other.Demand].Name)
+			}
+		}
 		if d.MaxPerNode > 0 && content.Count > d.MaxPerNode {
 			c.fail("%s: %d of %s share a node, at most %d may", where, content.Count, d.Name, d.MaxPerNode)
 		}
@@ -73,6 +78,11 @@ func (c *checker) load(where string, copies int, capacity Vector, contents []Con
 		}
 	}
 	c.places = append(c.places, place{free: free, contents: contents, usable: usable})
+}
+
+// apart tells whether one of two demands keeps away from the other.
+func (c *checker) apart(a, b int) bool {
+	return c.p.Demands[a].Apart.Has(b) || c.p.Demands[b].Apart.Has(a)
 }
 
 func (c *checker) fills() {

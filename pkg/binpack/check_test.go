@@ -103,7 +103,22 @@ func TestCheck_catches(t *testing.T) {
 		"a bin that does not exist": {func(p *Problem, plan *Plan) { plan.Fills[0].Bin = 9 }, "does not exist"},
 		"an empty node":             {func(p *Problem, plan *Plan) { plan.Nodes[0].Contents = nil }, "wants copies"},
 		"an offering out of range":  {func(p *Problem, plan *Plan) { plan.Nodes[0].Offerings = []int{9} }, "wants copies"},
-		"a malformed problem":       {func(p *Problem, plan *Plan) { p.Demands[0].Count = 0 }, "malformed"},
+		"apart pods share a node": {func(p *Problem, plan *Plan) {
+			// The node of c-train has no room for another pod of 20 cpu, but there is for b-gang's.
+			p.Demands[1].Apart = NewSet(5)
+			p.Demands[1].Apart.Add(2)
+			n := nodeOf(*p, plan, "c-train")
+			n.Contents = append([]Content{{Demand: 1, Count: 1}}, n.Contents...)
+		}, "must not share"},
+		"apart by the other's word": {func(p *Problem, plan *Plan) {
+			p.Demands[2].Apart = NewSet(5)
+			p.Demands[2].Apart.Add(1)
+			n := nodeOf(*p, plan, "c-train")
+			n.Contents = append([]Content{{Demand: 1, Count: 1}}, n.Contents...)
+		}, "must not share"},
+		"apart from itself":   {func(p *Problem, plan *Plan) { p.Demands[0].Apart = Set{1} }, "apart names"},
+		"apart from nobody":   {func(p *Problem, plan *Plan) { p.Demands[0].Apart = Set{1 << 5} }, "apart names"},
+		"a malformed problem": {func(p *Problem, plan *Plan) { p.Demands[0].Count = 0 }, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, plan := plantedPlan(t)

@@ -27,13 +27,14 @@ func (c *checker) heldOnes() {
 func (c *checker) somewhere(demand int) (string, bool) {
 	d := c.p.Demands[demand]
 	for _, at := range c.places {
-		already := 0
+		already, kept := 0, false
 		for _, content := range at.contents {
+			kept = kept || c.apart(demand, content.Demand)
 			if content.Demand == demand {
 				already = content.Count
 			}
 		}
-		if (d.MaxPerNode == 0 || already < d.MaxPerNode) && within(d.Size, at.free) && slices.ContainsFunc(d.Levels, at.usable) {
+		if !kept && (d.MaxPerNode == 0 || already < d.MaxPerNode) && within(d.Size, at.free) && slices.ContainsFunc(d.Levels, at.usable) {
 			return "a bin or a new node", true
 		}
 	}

@@ -78,7 +78,7 @@ func (m *subsets) single(j *job, at int) {
 		if m.sum[at] == nil {
 			m.sum[at] = minus(m.sum[at-m.stride[i]], j.items[i].size, -1)
 		}
-		if n > j.items[i].most {
+		if n > j.items[i].most || m.torn(j, i) {
 			first = len(j.cands)
 		}
 	}
@@ -86,6 +86,16 @@ func (m *subsets) single(j *job, at int) {
 		first++
 	}
 	m.node[at] = first
+}
+
+// torn tells whether the multiset of digits has an item that must keep away from item i.
+func (m *subsets) torn(j *job, i int) bool {
+	for k, n := range m.digits[:i] {
+		if n > 0 && j.clash(i, k) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *subsets) holds(j *job, c *candidate, at int) bool {

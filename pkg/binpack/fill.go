@@ -23,7 +23,7 @@ func tightest(rooms []room) {
 func (s *solver) roomFor(d, at int, free Vector, contents []Content, left int) (room, bool) {
 	demand := &s.p.Demands[d]
 	most := copiesIn(demand.Size, free, min(left, perNode(demand)-held(contents, d)))
-	if most == 0 {
+	if most == 0 || s.clashes(d, contents) {
 		return room{}, false
 	}
 	r := room{at: at, most: most}
@@ -112,6 +112,7 @@ func (s *solver) binJob(st *state, demands []int, b int) (j *job, values []int64
 	for i := range j.items {
 		all.Add(i)
 	}
+	j.apart = s.apartItems(j.items)
 	j.cands = []candidate{{capacity: st.free[b], allowed: all}}
 	return j, values, left
 }

@@ -9,10 +9,10 @@ import (
 // mix is what a generated problem may contain.
 type mix struct {
 	shapes, offerings, demands, bins, limits, count int
-	levels, gangs, stock, closed, tiers             bool
+	levels, gangs, stock, closed, tiers, apart      bool
 }
 
-var everything = mix{shapes: 5, offerings: 8, demands: 7, bins: 3, limits: 2, count: 12, levels: true, gangs: true, stock: true, closed: true, tiers: true}
+var everything = mix{shapes: 5, offerings: 8, demands: 7, bins: 3, limits: 2, count: 12, levels: true, gangs: true, stock: true, closed: true, tiers: true, apart: true}
 
 // draw answers a well-formed problem. Sizes are chosen so that things fit often, but not always.
 func (m mix) draw(t *rapid.T) Problem {
@@ -36,6 +36,9 @@ func (m mix) draw(t *rapid.T) Problem {
 	}
 	for i := range rapid.IntRange(0, m.demands).Draw(t, "demands") {
 		p.Demands = append(p.Demands, m.demand(t, p, i))
+	}
+	if m.apart && rapid.Bool().Draw(t, "apart") {
+		keepApart(t, p.Demands)
 	}
 	return p
 }
@@ -93,6 +96,20 @@ func (m mix) demand(t *rapid.T, p Problem, i int) Demand {
 		d.Levels = append(d.Levels, l)
 	}
 	return d
+}
+
+// keepApart makes some demands keep away from some others, some of them only by the other's word.
+func keepApart(t *rapid.T, demands []Demand) {
+	for d := range demands {
+		for e := range demands {
+			if e != d && rapid.IntRange(0, 3).Draw(t, "keeps away") == 0 {
+				if demands[d].Apart == nil {
+					demands[d].Apart = NewSet(len(demands))
+				}
+				demands[d].Apart.Add(e)
+			}
+		}
+	}
 }
 
 func drawPolicy(t *rapid.T) Policy {

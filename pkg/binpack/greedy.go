@@ -116,7 +116,7 @@ func (s *solver) firstFit(j *job, turn []int, left []int, led *ledger) []purchas
 	for _, i := range turn {
 		it := &j.items[i]
 		for at := 0; at < len(out) && left[i] > 0; at++ {
-			if j.cands[out[at].cand].allowed.Has(i) {
+			if j.cands[out[at].cand].allowed.Has(i) && j.joins(i, out[at].parts) {
 				out = s.joinPurchase(out, at, i, it, left)
 			}
 		}

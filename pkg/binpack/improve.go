@@ -203,6 +203,7 @@ func (im *improver) shrunk(counts []int) (*job, []int) {
 			small.cands = append(small.cands, cand)
 		}
 	}
+	small.apart = im.apartItems(small.items)
 	return small, at
 }
 

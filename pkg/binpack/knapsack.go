@@ -20,6 +20,7 @@ const (
 type entry struct {
 	part  // count: the most of it
 	value int64
+	apart Set   // items that it must not share the node with
 	share int64 // sum over the first roughDims resources of its share of the capacity, in grains, each rounded down
 	size  Vector
 }
@@ -44,6 +45,7 @@ type knapsack struct {
 	rough   int64 // free, in grains, over the resources that entries count
 	tables  []table
 	counts  []int
+	blocked []int // by entry: how many entries in the node it must not share with; nil: no two
 	best    int64
 	chosen  []int
 	nodes   int
@@ -62,6 +64,9 @@ func (k *knapsack) solve(j *job, c *candidate, values []int64, left []int, gpu, 
 	}
 	k.counts = resized(k.counts, len(k.entries))
 	k.chosen = resized(k.chosen, len(k.entries))
+	if k.blocked = nil; j.apart != nil {
+		k.blocked = make([]int, len(k.entries))
+	}
 	k.search(0, 0)
 	if k.nodes > pairAfter && !k.paired {
 		k.paired = true
@@ -91,6 +96,9 @@ func (k *knapsack) load(j *job, c *candidate, values []int64, left []int) {
 		}
 		it := &j.items[i]
 		e := entry{part: part{item: i, count: copiesIn(it.size, c.capacity, min(left[i], it.most))}, value: values[i], size: it.size}
+		if j.apart != nil {
+			e.apart = j.apart[i]
+		}
 		for d, q := range it.size {
 			if d < roughDims {
 				e.share += ratio(q, c.capacity[d], grain)
@@ -106,7 +114,8 @@ func (k *knapsack) load(j *job, c *candidate, values []int64, left []int) {
 	k.rough = int64(grain * min(len(c.capacity), roughDims))
 }
 
-// dropBeaten removes each entry that another one can always replace: no larger, worth no less, and enough of it to fill the node.
+// dropBeaten removes each entry that another one can always replace: no larger, worth no less, apart from no more, and enough of it to fill
+// the node.
 func (k *knapsack) dropBeaten(c *candidate) {
 	kept := k.entries[:0]
 	for i := range k.entries {
@@ -114,7 +123,7 @@ func (k *knapsack) dropBeaten(c *candidate) {
 		beaten := false
 		for w := range kept {
 			o := &kept[w]
-			if o.value >= e.value && fits(o.size, e.size) && o.count >= copiesIn(o.size, c.capacity, o.count+1) {
+			if o.value >= e.value && fits(o.size, e.size) && o.apart.within(e.apart) && o.count >= copiesIn(o.size, c.capacity, o.count+1) {
 				beaten = true
 				break
 			}
@@ -192,7 +201,7 @@ func (k *knapsack) search(at int, value int64) {
 	}
 	n := 0
 	for at < len(k.entries) {
-		if n = copiesIn(k.entries[at].size, k.free, k.entries[at].count); n > 0 {
+		if n = copiesIn(k.entries[at].size, k.free, k.entries[at].count); n > 0 && (k.blocked == nil || k.blocked[at] == 0) {
 			break
 		}
 		at++
@@ -227,6 +236,7 @@ func (k *knapsack) take(at, n int) {
 	}
 	e := &k.entries[at]
 	k.counts[at] += n
+	k.block(at, n)
 	for d, q := range e.size {
 		k.free[d] -= q * int64(n)
 	}
@@ -234,6 +244,23 @@ func (k *knapsack) take(at, n int) {
 	for i := range k.tables {
 		k.tables[i].freeA -= k.tables[i].a[at] * n
 		k.tables[i].freeB -= k.tables[i].b[at] * n
+	}
+}
+
+// block closes the entries that must not share the node with one that comes into it, or opens them again when it leaves. An entry comes
+// and leaves as a whole.
+func (k *knapsack) block(at, n int) {
+	if k.blocked == nil || len(k.entries[at].apart) == 0 {
+		return
+	}
+	step := 1
+	if n < 0 {
+		step = -1
+	}
+	for i := range k.entries {
+		if k.entries[at].apart.Has(k.entries[i].item) {
+			k.blocked[i] += step
+		}
 	}
 }
 

@@ -65,6 +65,10 @@ type Demand struct {
 	// MaxPerNode bounds how many of them share a node; 0: no bound. On a bin it counts the pods of this plan only: a bin that already
 	// holds such pods belongs into Levels only if it may take MaxPerNode more.
 	MaxPerNode int
+	// Apart, over Problem.Demands, are the demands that never share a node with this one, be it a bin or new. It is read both ways: it is
+	// enough if one of two demands names the other. Its own index is never in it; MaxPerNode 1 says that. A bin that already holds
+	// pods that these must keep away from belongs into no Level.
+	Apart Set
 	// Priority: a higher one is served first when limits or stock bind.
 	Priority int32
 	// Gang, if not 0, ties demands with the same number: all of their pods are placed, or none.
@@ -90,6 +94,29 @@ func (s Set) Add(i int) { s[i/64] |= 1 << (i % 64) }
 
 // Has tells whether i is in the set. An index beyond its size is not.
 func (s Set) Has(i int) bool { return i/64 < len(s) && s[i/64]&(1<<(i%64)) != 0 }
+
+// beyond tells whether the set has an index that is not below n.
+func (s Set) beyond(n int) bool {
+	for i := n; i < len(s)*64; i++ {
+		if s.Has(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// within tells whether t has every index of s.
+func (s Set) within(t Set) bool {
+	for w, bits := range s {
+		if w < len(t) {
+			bits &^= t[w]
+		}
+		if bits != 0 {
+			return false
+		}
+	}
+	return true
+}
 
 // Policy is how to solve.
 type Policy struct {

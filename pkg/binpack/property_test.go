@@ -158,6 +158,13 @@ func permuted(t *rapid.T, p Problem) Problem {
 			}
 		}
 		d.Levels = levels
+		apart := NewSet(len(demands))
+		for now, was := range demands {
+			if d.Apart.Has(was) {
+				apart.Add(now)
+			}
+		}
+		d.Apart = apart
 		q.Demands = append(q.Demands, d)
 	}
 	return q

@@ -23,6 +23,7 @@ type solver struct {
 	mostGPU int64   // GPUs of the largest shape
 	worth   []int64 // by Demand: the cheapest price per pod, in units of 1/valueScale; more than any of these if nothing can be bought for it
 	alone   []bool  // by Demand: one pod of it could be placed if nothing else were
+	apart   []Set   // by Demand: those that it must not share a node with, both ways; nil: no two
 	skip    []bool  // by Demand: its gang can never be whole
 	sack    knapsack
 	rooms   []room
@@ -45,7 +46,7 @@ func newSolver(p Problem, pol Policy) *solver {
 		pol.Steps = DefaultSteps
 	}
 	pol.MaxChoices = max(1, pol.MaxChoices)
-	s := &solver{p: p, pol: pol, steps: pol.Steps}
+	s := &solver{p: p, pol: pol, steps: pol.Steps, apart: symmetric(p.Demands)}
 	for i := range p.Offerings {
 		s.dearest = max(s.dearest, p.Offerings[i].PriceMicroUSDPerHour)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -61,16 +62,17 @@ func TestStories(t *testing.T) {
 //	shape     NAME QUANTITY...
 //	offering  NAME SHAPE $PRICE [tier N] [group N] [stock N] [closed REASON] [charge LIMIT AMOUNT]...
 //	bin       NAME QUANTITY...
-//	demand    NAME xCOUNT QUANTITY... [max N] [priority N] [gang N] [on GLOB,GLOB... [then GLOB,GLOB...]...]
+//	demand    NAME xCOUNT QUANTITY... [max N] [priority N] [gang N] [apart GLOB,GLOB...] [on GLOB,GLOB... [then GLOB,GLOB...]...]
 //	policy    [tolerance MILLI] [choices N] [steps N]
 //
-// Globs match offerings and bins; without "on" everything is allowed.
+// Globs match offerings and bins, those of "apart" other demands; without "on" everything is allowed.
 type storyteller struct {
 	p      Problem
 	pol    Policy
 	shapes map[string]int
 	limits map[string]int
 	allows [][]string // by Demand: globs of each level
+	aparts []string   // by Demand: globs of demands
 }
 
 func parseStory(text string) (Problem, Policy, error) {
@@ -198,7 +200,11 @@ func (s *storyteller) demand(w []string) error {
 			break
 		}
 	}
-	s.p.Demands, s.allows = append(s.p.Demands, d), append(s.allows, levels)
+	apart := ""
+	if i := slices.Index(rest, "apart"); i >= 0 && i+1 < len(rest) {
+		apart, rest = rest[i+1], slices.Delete(slices.Clone(rest), i, i+2)
+	}
+	s.p.Demands, s.allows, s.aparts = append(s.p.Demands, d), append(s.allows, levels), append(s.aparts, apart)
 	at := &s.p.Demands[len(s.p.Demands)-1]
 	return options(rest, map[string]func(int64){
 		"max": func(n int64) { at.MaxPerNode = int(n) }, "priority": func(n int64) { at.Priority = int32(n) }, "gang": func(n int64) { at.Gang = int(n) },
@@ -226,6 +232,27 @@ func (s *storyteller) resolve() error {
 				}
 			}
 			s.p.Demands[d].Levels = append(s.p.Demands[d].Levels, l)
+		}
+	}
+	return s.resolveApart()
+}
+
+func (s *storyteller) resolveApart() error {
+	for d, globs := range s.aparts {
+		for _, glob := range strings.Split(globs, ",") {
+			for e := range s.p.Demands {
+				ok, err := path.Match(glob, s.p.Demands[e].Name)
+				if err != nil {
+					return err
+				}
+				if !ok || e == d {
+					continue
+				}
+				if s.p.Demands[d].Apart == nil {
+					s.p.Demands[d].Apart = NewSet(len(s.p.Demands))
+				}
+				s.p.Demands[d].Apart.Add(e)
+			}
 		}
 	}
 	return nil

@@ -38,8 +38,11 @@ func (p Problem) Validate() error {
 	for _, b := range p.Bins {
 		vector("bin "+b.Name, b.Free)
 	}
-	for _, d := range p.Demands {
+	for i, d := range p.Demands {
 		vector("demand "+d.Name, d.Size)
+		if d.Apart.Has(i) || d.Apart.beyond(len(p.Demands)) {
+			bad("demand %s: apart names the demand itself, or one that does not exist", d.Name)
+		}
 		if d.Count < 1 || d.Count > MaxCount || d.MaxPerNode < 0 || len(d.Levels) == 0 {
 			bad("demand %s wants 1 <= count <= %d, maxPerNode >= 0 and a level", d.Name, MaxCount)
 		}

@@ -146,6 +146,11 @@ func (s *search) put(at, d, k int) {
 	if demand.MaxPerNode > 0 && to.count[d] >= demand.MaxPerNode {
 		return
 	}
+	for e, n := range to.count {
+		if n > 0 && (demand.Apart.Has(e) || s.p.Demands[e].Apart.Has(d)) {
+			return
+		}
+	}
 	for r, q := range demand.Size {
 		if q > to.free[r] {
 			return

@@ -11,10 +11,10 @@ import (
 
 // kind is a family of tiny problems and what Solve promises for it.
 type kind struct {
-	bins, limits, stock, gangs bool
-	worst                      float64 // cost over the optimum, where as much is served
-	optimal                    float64 // share of problems with the optimum
-	servedLess                 float64 // share of problems in which the optimum serves more
+	bins, limits, stock, gangs, apart bool
+	worst                             float64 // cost over the optimum, where as much is served
+	optimal                           float64 // share of problems with the optimum
+	servedLess                        float64 // share of problems in which the optimum serves more
 }
 
 const problems = 600
@@ -26,8 +26,9 @@ func TestSolveAgainstEverything(t *testing.T) {
 		"bins":           {bins: true, worst: 2.5, optimal: 0.95, servedLess: 0.01},
 		"limits":         {limits: true, worst: 3, optimal: 0.92, servedLess: 0.06},
 		"stock":          {stock: true, worst: 3, optimal: 0.92, servedLess: 0.06},
+		"apart":          {bins: true, apart: true, worst: 2.5, optimal: 0.95, servedLess: 0.01},
 		"gangs in limit": {limits: true, gangs: true, worst: 3, optimal: 0.92, servedLess: 0.06},
-		"everything":     {bins: true, limits: true, stock: true, gangs: true, worst: 3, optimal: 0.88, servedLess: 0.08},
+		"everything":     {bins: true, limits: true, stock: true, gangs: true, apart: true, worst: 3, optimal: 0.88, servedLess: 0.08},
 	} {
 		t.Run(name, func(t *testing.T) {
 			optimal, less, worst := 0, 0, 1.0
@@ -104,6 +105,14 @@ func (k kind) problem(r *rand.Rand) binpack.Problem {
 		}
 		d.Levels = []binpack.Level{level}
 		p.Demands = append(p.Demands, d)
+	}
+	for d := range p.Demands {
+		p.Demands[d].Apart = binpack.NewSet(len(p.Demands))
+		for e := range p.Demands {
+			if k.apart && e != d && r.IntN(5) == 0 {
+				p.Demands[d].Apart.Add(e)
+			}
+		}
 	}
 	return p
 }
