@@ -91,39 +91,22 @@ func compareShort(a, b [2]int64) int {
 }
 
 func (s *solver) obstacle(st *state, d, i int) obstacle {
-	o, demand := &s.p.Offerings[i], &s.p.Demands[d]
 	out := obstacle{limit: -1, short: -1}
-	hit := func(r Reason) {
+	hit := func(r Reason, index int) {
 		out.count++
 		if out.first == Open {
 			out.first = r
 		}
+		switch {
+		case r == ReasonLimit && out.limit < 0:
+			out.limit = index
+		case r == ReasonNoShape && (out.short < 0 || compareShort(s.shortfall(d, i, index), s.shortfall(d, i, out.short)) > 0):
+			out.short = index
+		}
 	}
 	if s.levelOf(d, i) < 0 {
-		hit(ReasonConstraint)
+		hit(ReasonConstraint, -1)
 	}
-	for r, q := range demand.Size {
-		if q <= s.p.Shapes[o.Shape].Capacity[r] {
-			continue
-		}
-		hit(ReasonNoShape)
-		if out.short < 0 || compareShort(s.shortfall(d, i, r), s.shortfall(d, i, out.short)) > 0 {
-			out.short = r
-		}
-	}
-	switch {
-	case o.Closed != Open:
-		hit(o.Closed)
-	case st.stock[i] == 0:
-		hit(ReasonStockout)
-	}
-	for _, c := range o.Charges {
-		if c.Amount > 0 && c.Amount > st.room[c.Limit] {
-			hit(ReasonLimit)
-			if out.limit < 0 {
-				out.limit = c.Limit
-			}
-		}
-	}
+	s.p.Obstacles(&Remains{Room: st.room, Stock: st.stock}, s.p.Demands[d].Size, i, hit)
 	return out
 }
