@@ -1,5 +1,11 @@
 package v1alpha1
 
+import corev1 "k8s.io/api/core/v1"
+
+// PodNominated is the condition of a pod whose status.nominatedNodeName Slipway has set: its message is that node's name and nothing
+// else, and it stays when the pod is bound. It tells Slipway's nominations from a preemption's, whoever leads. Status True.
+const PodNominated = corev1.PodConditionType(Group + "/Nominated")
+
 // Condition types of a NodeClaim, in the order in which they become True.
 const (
 	ConditionLaunched = "Launched" // the machine was bought; status.instanceID is set

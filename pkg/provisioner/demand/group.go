@@ -51,12 +51,14 @@ func Merge(lists ...[]Demand) []Demand {
 }
 
 func waiting(pod *corev1.Pod) Pod {
-	c := scheduled(pod)
-	since := c.LastTransitionTime
-	if since.IsZero() {
-		since = pod.CreationTimestamp
+	p := Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Since: pod.CreationTimestamp.UTC(), Nominated: Expected(pod)}
+	if c := scheduled(pod); c != nil {
+		p.Scheduler = c.Message
+		if !c.LastTransitionTime.IsZero() {
+			p.Since = c.LastTransitionTime.UTC()
+		}
 	}
-	return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Since: since.UTC(), Scheduler: c.Message}
+	return p
 }
 
 // groups collects pods by what they ask for.

@@ -35,6 +35,9 @@ type Pod struct {
 	Since time.Time
 	// Scheduler is what the pod's scheduler last said about it, for people.
 	Scheduler string `json:",omitempty"`
+	// Nominated is the node that Slipway has nominated for the pod, for its scheduler to try first. It holds no place by that: the pod
+	// is a demand until it is bound.
+	Nominated string `json:",omitempty"`
 	// Moving: the pod still runs on a node that the cloud will take; its successor will need a place.
 	Moving bool `json:",omitempty"`
 }

@@ -24,7 +24,7 @@ const (
 	NoGPU       Verdict = "NoGPU"       // it asks for no GPU: a CPU-only pod never opens a GPU node
 	Bound       Verdict = "Bound"       // it has a node
 	Gated       Verdict = "Gated"       // a scheduling gate holds it back
-	Nominated   Verdict = "Nominated"   // it has preempted others and waits for their place (status.nominatedNodeName)
+	Nominated   Verdict = "Nominated"   // others make room for it on status.nominatedNodeName, or somebody else expects it there
 	NotJudged   Verdict = "NotJudged"   // its scheduler has not found it unschedulable (yet)
 )
 
@@ -38,6 +38,8 @@ func Classify(pod *corev1.Pod) Verdict {
 		return Bound
 	case len(pod.Spec.SchedulingGates) > 0:
 		return Gated
+	case Expected(pod) != "":
+		return Ours // it was when Slipway nominated it, and is until it is bound
 	case pod.Status.NominatedNodeName != "":
 		return Nominated
 	}
@@ -50,6 +52,20 @@ func Classify(pod *corev1.Pod) Verdict {
 		return NotJudged
 	}
 	return Ours
+}
+
+// Expected answers the node that Slipway has nominated for the pod; empty if it has not, or if another nomination has replaced it.
+func Expected(pod *corev1.Pod) string {
+	name := pod.Status.NominatedNodeName
+	if name == "" || pod.Spec.NodeName != "" {
+		return ""
+	}
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == v1alpha1.PodNominated && c.Status == corev1.ConditionTrue && c.Message == name {
+			return name
+		}
+	}
+	return ""
 }
 
 // lasting answers the verdicts that hold wherever the pod is; Ours if there is none.

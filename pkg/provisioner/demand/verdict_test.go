@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
@@ -53,16 +54,53 @@ func TestClassify(t *testing.T) {
 		"gated by condition":          {condition(corev1.ConditionFalse, corev1.PodReasonSchedulingGated), demand.Gated},
 		"gated by spec":               {func(p *corev1.Pod) { p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "kueue"}} }, demand.Gated},
 		"has preempted":               {func(p *corev1.Pod) { p.Status.NominatedNodeName = "n" }, demand.Nominated},
-		"of a DaemonSet":              {controlledBy("DaemonSet"), demand.DaemonOwned},
-		"of a Node":                   {controlledBy("Node"), demand.Static},
-		"mirror":                      {func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: ""} }, demand.Static},
-		"owned, not controlled":       {func(p *corev1.Pod) { controlledBy("DaemonSet")(p); p.OwnerReferences[0].Controller = nil }, demand.Ours},
-		"without an owner":            {func(p *corev1.Pod) { p.OwnerReferences = nil }, demand.Ours},
+		"nominated by us":             {nominated("n", "n"), demand.Ours},
+		"nominated by us, and then by a preemption": {nominated("n", "m"), demand.Nominated},
+		"our nomination was dropped":                {nominated("n", ""), demand.Ours},
+		"nominated by us, and bound":                {func(p *corev1.Pod) { nominated("n", "n")(p); p.Spec.NodeName = "n" }, demand.Bound},
+		"nominated by us, and the scheduler had an error": {func(p *corev1.Pod) {
+			condition(corev1.ConditionFalse, corev1.PodReasonSchedulerError)(p)
+			nominated("n", "n")(p)
+		}, demand.Ours},
+		"of a DaemonSet":        {controlledBy("DaemonSet"), demand.DaemonOwned},
+		"of a Node":             {controlledBy("Node"), demand.Static},
+		"mirror":                {func(p *corev1.Pod) { p.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: ""} }, demand.Static},
+		"owned, not controlled": {func(p *corev1.Pod) { controlledBy("DaemonSet")(p); p.OwnerReferences[0].Controller = nil }, demand.Ours},
+		"without an owner":      {func(p *corev1.Pod) { p.OwnerReferences = nil }, demand.Ours},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			if got := demand.Classify(gpuPod("a", tc.change)); got != tc.want {
 				t.Errorf("Classify = %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// nominated has Slipway nominate one node, and the field name another in the end.
+func nominated(ours, now string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.NominatedNodeName = now
+		p.Status.Conditions = append(p.Status.Conditions,
+			corev1.PodCondition{Type: v1alpha1.PodNominated, Status: corev1.ConditionTrue, Message: ours})
+	}
+}
+
+func TestExpected(t *testing.T) {
+	for name, tc := range map[string]struct{ ours, now, bound, want string }{
+		"ours stands":                  {"n", "n", "", "n"},
+		"dropped":                      {"n", "", "", ""},
+		"replaced":                     {"n", "m", "", ""},
+		"never nominated":              {"", "", "", ""},
+		"a preemption's":               {"", "n", "", ""},
+		"bound on an old API server":   {"n", "n", "n", ""},
+		"bound elsewhere, still named": {"n", "n", "m", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := gpuPod("a", nominated(tc.ours, tc.now))
+			p.Spec.NodeName = tc.bound
+			if got := demand.Expected(p); got != tc.want {
+				t.Errorf("Expected = %q, want %q", got, tc.want)
 			}
 		})
 	}

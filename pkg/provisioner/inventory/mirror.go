@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	schedulinghelper "k8s.io/component-helpers/scheduling/corev1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -211,6 +212,7 @@ func (p podsByNode) of(node string) []*corev1.Pod {
 
 func byNode(pods []corev1.Pod) podsByNode {
 	m := podsByNode{map[string][]*corev1.Pod{}, map[string][]*corev1.Pod{}}
+	var expected []*corev1.Pod
 	for i := range pods {
 		p := &pods[i]
 		switch {
@@ -219,9 +221,27 @@ func byNode(pods []corev1.Pod) podsByNode {
 			m.bound[p.Spec.NodeName] = append(m.bound[p.Spec.NodeName], p)
 		case demand.Classify(p) == demand.Nominated:
 			m.nominated[p.Status.NominatedNodeName] = append(m.nominated[p.Status.NominatedNodeName], p)
+		case demand.Expected(p) != "":
+			expected = append(expected, p)
+		}
+	}
+	for _, p := range expected {
+		if node := p.Status.NominatedNodeName; makesRoom(m.bound[node], p) {
+			m.nominated[node] = append(m.nominated[node], p)
 		}
 	}
 	return m
+}
+
+// makesRoom tells whether a node's pods are being preempted for one that Slipway had nominated there: then it is a preemption's nomination,
+// though it names the same node. Slipway's own are given only where there is room.
+func makesRoom(bound []*corev1.Pod, pod *corev1.Pod) bool {
+	return slices.ContainsFunc(bound, func(victim *corev1.Pod) bool {
+		return victim.DeletionTimestamp != nil && schedulinghelper.PodPriority(victim) < schedulinghelper.PodPriority(pod) &&
+			slices.ContainsFunc(victim.Status.Conditions, func(c corev1.PodCondition) bool {
+				return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason == corev1.PodReasonPreemptionByScheduler
+			})
+	})
 }
 
 func daemons(items []appsv1.DaemonSet) []demand.Daemon {
@@ -237,8 +257,8 @@ func daemons(items []appsv1.DaemonSet) []demand.Daemon {
 func demands(pods []corev1.Pod, placed podsByNode, claims []plan.Claim, nodes []plan.Node) []demand.Demand {
 	waiting := make([]*corev1.Pod, 0, 64)
 	for i := range pods {
-		if pods[i].Spec.NodeName == "" {
-			waiting = append(waiting, &pods[i])
+		if p := &pods[i]; p.Spec.NodeName == "" && !slices.Contains(placed.nominated[p.Status.NominatedNodeName], p) {
+			waiting = append(waiting, p)
 		}
 	}
 	noticed := map[string]bool{}

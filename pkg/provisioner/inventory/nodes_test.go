@@ -99,6 +99,42 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestOurNomination: a pod that Slipway has nominated is a demand and holds no place, and one for which others are made to leave is none
+// and holds one, even where both name the same node. So no pod is ever both.
+func TestOurNomination(t *testing.T) {
+	w := newWorld(t)
+	expected := func(p *corev1.Pod) {
+		p.Spec.Priority = new(int32)
+		*p.Spec.Priority = 10
+		p.Status.NominatedNodeName = "n1"
+		p.Status.Conditions = append(p.Status.Conditions,
+			corev1.PodCondition{Type: v1alpha1.PodNominated, Status: corev1.ConditionTrue, Message: "n1"})
+	}
+	w.create(machine("n1"), claimOf("n1"), pod("expected", "", expected))
+	v := w.view()
+	if n := node(v, "n1"); len(v.Demands) != 1 || v.Demands[0].Pods[0].Nominated != "n1" || n.Free[v1alpha1.ResourceGPU] != 1000 || n.GPUPods != 0 {
+		t.Fatalf("demands %+v, node %+v", v.Demands, n)
+	}
+	w.create(pod("victim", "n1", func(p *corev1.Pod) {
+		p.Finalizers = []string{"test/kept"} // the fake client has no grace
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue,
+			Reason: corev1.PodReasonPreemptionByScheduler}}
+	}))
+	if v := w.view(); len(v.Demands) != 1 {
+		t.Errorf("a pod that is marked and not terminating makes no room yet: %+v", v.Demands)
+	}
+	if err := w.client.Delete(t.Context(), pod("victim", "n1")); err != nil {
+		t.Fatal(err)
+	}
+	if v := w.view(); len(v.Demands) != 0 || node(v, "n1").GPUPods != 2 {
+		t.Errorf("a pod that preempts: demands %+v, node %+v", v.Demands, node(v, "n1"))
+	}
+	change(w, pod("expected", ""), func(p *corev1.Pod) { p.Status.NominatedNodeName = "" })
+	if v := w.view(); len(v.Demands) != 1 || v.Demands[0].Pods[0].Nominated != "" || node(v, "n1").GPUPods != 1 {
+		t.Errorf("the nomination was dropped: demands %+v, node %+v", v.Demands, node(v, "n1"))
+	}
+}
+
 // TestIdleAfterRestart states a known weakness: a new Mirror's clock starts anew, so a node is kept longer, never shorter.
 func TestIdleAfterRestart(t *testing.T) {
 	w := newWorld(t)

@@ -64,9 +64,10 @@ func newGrowth(v *View) *growth {
 }
 
 // setAside takes out the pods that the solver has no say in: those that ask for what is not understood, those that their scheduler
-// refused to bind to the node that was bought for them, and those that a claim on its way was bought for.
+// refused to bind to the node that was bought for them, those that have been nominated to a node, and those that a claim on its way was
+// bought for.
 func (g *growth) setAside() {
-	promised := g.promises()
+	promised, nominated := g.promises(), g.nodeBins()
 	for i := range g.view.Demands {
 		d := &g.view.Demands[i]
 		if d.Unsupported != "" {
@@ -81,6 +82,7 @@ func (g *growth) setAside() {
 				g.hold(d, []demand.Pod{pod}, v1alpha1.HeldNotBound, fmt.Sprintf(
 					"node %s was launched for this pod, and its scheduler did not bind it there: %s. See what keeps the pod off that node; "+
 						"the next try is after %s", refusal.Node, refusal.Message, clock(refusal.Until)))
+			case g.keep(accepting(nominated[pod.Nominated], w.levels), d, pod):
 			case slices.ContainsFunc(promised[pod.UID], func(b *bin) bool { return g.keep(b, d, pod) }):
 			default:
 				w.pods = append(w.pods, pod)
@@ -108,9 +110,29 @@ func (g *growth) promises() map[types.UID][]*bin {
 	return promised
 }
 
-// keep places a pod on the bin that was promised to it, if it still has room.
+// nodeBins are the bins that are nodes, by name. A pod whose scheduler was told to try one first is to be found there in the next decision,
+// too: a nomination that wanders from node to node helps nobody.
+func (g *growth) nodeBins() map[string]*bin {
+	byName := make(map[string]*bin, len(g.bins))
+	for i := range g.bins {
+		if n := g.bins[i].node; n != nil {
+			byName[n.Name] = &g.bins[i]
+		}
+	}
+	return byName
+}
+
+// accepting answers the bin if it takes a pod with what is required of these levels, the last, and else nil.
+func accepting(b *bin, levels []*demand.Matcher) *bin {
+	if b == nil || !b.accepts(levels[len(levels)-1]) {
+		return nil
+	}
+	return b
+}
+
+// keep places a pod on the bin that was promised to it, if it still has room. A nil bin has none.
 func (g *growth) keep(b *bin, d *demand.Demand, pod demand.Pod) bool {
-	if !d.Requests.Fits(b.free) || b.neglected(g.view, []demand.Pod{pod}) {
+	if b == nil || !d.Requests.Fits(b.free) || b.neglected(g.view, []demand.Pod{pod}) {
 		return false
 	}
 	b.free = b.free.Sub(d.Requests)

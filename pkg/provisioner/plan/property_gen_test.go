@@ -171,6 +171,9 @@ func drawDemand(t *rapid.T, name string) demand.Demand {
 	moving := rapid.IntRange(0, 4).Draw(t, "moving") == 0
 	for i := range d.Pods {
 		d.Pods[i].Since, d.Pods[i].Moving = since, moving
+		if !moving {
+			d.Pods[i].Nominated = rapid.SampledFrom([]string{"", "", "n-foreign", "n-c0", "n-gone"}).Draw(t, "nominated")
+		}
 	}
 	if rapid.IntRange(0, 7).Draw(t, "odd") == 0 {
 		d.Unsupported = "spec.volumes: not supported yet; use emptyDir"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ import (
 //	orphan ID provisioner=P type=T zone=a [market=M]
 //	demand NAME xCOUNT [RESOURCE=QUANTITY]... [since=TIME] [priority=N]
 //	    select KEY=VALUE...   require KEY OPERATOR VALUE...   prefer KEY OPERATOR VALUE...   tolerate KEY=VALUE:EFFECT...
-//	    moving                unsupported MESSAGE
+//	    moving                unsupported MESSAGE      nominated POD=NODE...
 //	refused POD node=N until=TIME      says MESSAGE
 //	learned PROVISIONER TYPE RESOURCE=QUANTITY...
 //
@@ -270,6 +271,14 @@ func (s *teller) demand(name string, o options) {
 		case "moving":
 			for i := range at.Pods {
 				at.Pods[i].Moving, at.Pods[i].Since = true, time.Time{}
+			}
+		case "nominated":
+			for pod, node := range pairs(w) {
+				i := slices.IndexFunc(at.Pods, func(p demand.Pod) bool { return p.Name == pod })
+				if i < 0 {
+					return fmt.Errorf("there is no pod %q", pod)
+				}
+				at.Pods[i].Nominated = node
 			}
 		case "unsupported":
 			at.Unsupported = strings.Join(w, " ")
