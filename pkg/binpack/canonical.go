@@ -52,6 +52,7 @@ func (o order) restore(plan Plan) Plan {
 			plan.Nodes[i].Offerings[j] = o.offerings[offering]
 		}
 		contents(plan.Nodes[i].Contents)
+		contents(plan.Nodes[i].Expected)
 	}
 	for i := range plan.Held {
 		h := &plan.Held[i]

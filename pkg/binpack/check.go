@@ -13,7 +13,7 @@ func Check(p Problem, plan Plan) error {
 	if err := p.Validate(); err != nil {
 		return fmt.Errorf("checking a malformed problem: %w", err)
 	}
-	c := &checker{p: p, plan: plan, placed: make([]int, len(p.Demands)), held: make([]int, len(p.Demands))}
+	c := &checker{p: p, plan: plan, placed: make([]int, len(p.Demands)), held: make([]int, len(p.Demands)), expected: make([]int, len(p.Demands))}
 	c.fills()
 	c.nodes()
 	c.limits()
@@ -33,14 +33,15 @@ type place struct {
 }
 
 type checker struct {
-	p      Problem
-	plan   Plan
-	placed []int // by Demand
-	held   []int // by Demand
-	room   []int64
-	stock  []int
-	places []place
-	errs   []error
+	p        Problem
+	plan     Plan
+	placed   []int // by Demand
+	held     []int // by Demand
+	expected []int // by Demand: places left for them
+	room     []int64
+	stock    []int
+	places   []place
+	errs     []error
 }
 
 func (c *checker) fail(format string, args ...any) {
@@ -63,6 +64,9 @@ func (c *checker) load(where string, copies int, capacity Vector, contents []Con
 			if c.apart(content.Demand, other.Demand) {
 				c.fail("%s: %s and %s must not share it", where, d.Name, c.p.Demands[other.Demand].Name)
 			}
+		}
+		if d.expected() {
+			c.fail("%s: nobody waits for %s", where, d.Name)
 		}
 		if d.MaxPerNode > 0 && content.Count > d.MaxPerNode {
 			c.fail("%s: %d of %s share a node, at most %d may", where, content.Count, d.Name, d.MaxPerNode)
@@ -103,7 +107,7 @@ func (c *checker) fills() {
 }
 
 func (c *checker) nodes() {
-	var cost int64
+	var cost, worth int64
 	for i, n := range c.plan.Nodes {
 		if n.Copies < 1 || len(n.Offerings) == 0 || len(n.Contents) == 0 ||
 			slices.ContainsFunc(n.Offerings, func(o int) bool { return o < 0 || o >= len(c.p.Offerings) }) {
@@ -123,6 +127,7 @@ func (c *checker) nodes() {
 			}
 		}
 		c.load("node "+first.Name, n.Copies, smallest, n.Contents, every)
+		worth += c.roomLeft("node "+first.Name, n, smallest, every)
 		if at := len(c.places) - 1; at >= 0 {
 			// Another pod would go with the first choice; only contents must fit all of them.
 			for r := range smallest {
@@ -133,6 +138,9 @@ func (c *checker) nodes() {
 	}
 	if cost != c.plan.CostMicroUSDPerHour {
 		c.fail("the nodes cost %d, the plan says %d", cost, c.plan.CostMicroUSDPerHour)
+	}
+	if worth != c.plan.WorthMicroUSDPerHour {
+		c.fail("the room left is worth %d, the plan says %d", worth, c.plan.WorthMicroUSDPerHour)
 	}
 }
 
@@ -212,8 +220,15 @@ func (c *checker) conservation() {
 		c.held[h.Demand] += h.Count
 	}
 	for d := range c.p.Demands {
-		if c.placed[d]+c.held[d] != c.p.Demands[d].Count {
-			c.fail("%s: %d placed and %d held of %d", c.p.Demands[d].Name, c.placed[d], c.held[d], c.p.Demands[d].Count)
+		want := c.p.Demands[d].Count
+		if c.p.Demands[d].expected() {
+			if c.expected[d] > want {
+				c.fail("%s: room is left for %d, %d are expected", c.p.Demands[d].Name, c.expected[d], want)
+			}
+			want = 0
+		}
+		if c.placed[d]+c.held[d] != want {
+			c.fail("%s: %d placed and %d held of %d", c.p.Demands[d].Name, c.placed[d], c.held[d], want)
 		}
 	}
 }

@@ -116,9 +116,32 @@ func TestCheck_catches(t *testing.T) {
 			n := nodeOf(*p, plan, "c-train")
 			n.Contents = append([]Content{{Demand: 1, Count: 1}}, n.Contents...)
 		}, "must not share"},
-		"apart from itself":   {func(p *Problem, plan *Plan) { p.Demands[0].Apart = Set{1} }, "apart names"},
-		"apart from nobody":   {func(p *Problem, plan *Plan) { p.Demands[0].Apart = Set{1 << 5} }, "apart names"},
-		"a malformed problem": {func(p *Problem, plan *Plan) { p.Demands[0].Count = 0 }, "malformed"},
+		"room for too many": {func(p *Problem, plan *Plan) {
+			expect(p, 1)
+			nodeOf(*p, plan, "c-train").Expected = []Content{{5, 2}}
+			plan.WorthMicroUSDPerHour = 2 * 88_636
+		}, "are expected"},
+		"no room": {func(p *Problem, plan *Plan) {
+			expect(p, 20)
+			nodeOf(*p, plan, "c-train").Expected = []Content{{5, 14}}
+		}, "is short"},
+		"room beside an apart one": {func(p *Problem, plan *Plan) {
+			expect(p, 1)
+			p.Demands[5].Apart = Set{1 << 2}
+			nodeOf(*p, plan, "c-train").Expected = []Content{{5, 1}}
+		}, "no room for f-hope, which"},
+		"room of a wrong worth": {func(p *Problem, plan *Plan) {
+			expect(p, 1)
+			nodeOf(*p, plan, "c-train").Expected = []Content{{5, 1}}
+		}, "is worth 88636, the plan says 0"},
+		"room for who waits":      {func(p *Problem, plan *Plan) { nodeOf(*p, plan, "c-train").Expected = []Content{{0, 1}} }, "no expected demand"},
+		"the expected are placed": {func(p *Problem, plan *Plan) { p.Demands[2].WorthMilli = 1 }, "nobody waits"},
+		"the expected are held":   {func(p *Problem, plan *Plan) { p.Demands[3].WorthMilli = 1 }, "1 held of 0"},
+		"worth out of range":      {func(p *Problem, plan *Plan) { p.Demands[3].WorthMilli = 1001 }, "outside 0..1000"},
+		"a gang is expected":      {func(p *Problem, plan *Plan) { p.Demands[1].WorthMilli = 1 }, "are a gang"},
+		"apart from itself":       {func(p *Problem, plan *Plan) { p.Demands[0].Apart = Set{1} }, "apart names"},
+		"apart from nobody":       {func(p *Problem, plan *Plan) { p.Demands[0].Apart = Set{1 << 5} }, "apart names"},
+		"a malformed problem":     {func(p *Problem, plan *Plan) { p.Demands[0].Count = 0 }, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, plan := plantedPlan(t)
@@ -131,6 +154,11 @@ func TestCheck_catches(t *testing.T) {
 }
 
 func addChoice(n *Node, offering int) { n.Offerings = append(n.Offerings, offering) }
+
+// expect adds an expected demand to the planted world, index 5.
+func expect(p *Problem, count int) {
+	p.Demands = append(p.Demands, Demand{Name: "f-hope", Count: count, Size: Vector{2, 8, 0}, WorthMilli: 500, Levels: p.Demands[1].Levels})
+}
 
 // splitLevels makes each choice of a node allowed at a level of its own, so that no single level allows both.
 func splitLevels(p *Problem, _ *Plan) {

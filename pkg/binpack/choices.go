@@ -8,6 +8,7 @@ import (
 // plan turns the final state into the answer: equal nodes together, by name of offering and contents, with their choices.
 func (s *solver) plan(st *state) Plan {
 	plan := Plan{CostMicroUSDPerHour: s.cost(st)}
+	waiting := s.awaited(st)
 	for b, contents := range st.fills {
 		if len(contents) > 0 {
 			plan.Fills = append(plan.Fills, Fill{Bin: b, Contents: slices.Clone(contents)})
@@ -18,21 +19,28 @@ func (s *solver) plan(st *state) Plan {
 			plan.Held = append(plan.Held, s.hold(st, d))
 		}
 	}
-	nodes := slices.Clone(st.nodes)
-	slices.SortFunc(nodes, func(a, b bought) int { return compareNodes(&a, &b) })
+	nodes := inOrder(st.nodes)
 	led := st.ledger.clone()
 	for i := 0; i < len(nodes); {
 		first, copies := &nodes[i], 0
 		for ; i < len(nodes) && compareNodes(first, &nodes[i]) == 0; i++ {
 			copies += nodes[i].copies
 		}
-		if copies > 0 {
+		for copies > 0 {
+			same, expected, worth := s.roomLeft(first, copies, waiting)
+			plan.WorthMicroUSDPerHour += worth * int64(same)
 			plan.Nodes = append(plan.Nodes, Node{
-				Copies: copies, Offerings: s.choices(first, copies, &led), Contents: slices.Clone(first.contents),
+				Copies: same, Offerings: s.choices(first, expected, same, &led), Contents: slices.Clone(first.contents), Expected: expected,
 			})
+			copies -= same
 		}
 	}
 	return plan
+}
+
+// inOrder answers the nodes by offering and contents.
+func inOrder(nodes []bought) []bought {
+	return slices.SortedStableFunc(slices.Values(nodes), func(a, b bought) int { return compareNodes(&a, &b) })
 }
 
 func compareNodes(a, b *bought) int {
@@ -43,7 +51,7 @@ func compareNodes(a, b *bought) int {
 
 // choices answers the offering of a node and those that may stand in for it, cheapest first, as far as the limits bear the dearest charge
 // among them: the ledger is debited with what the stand-ins charge beyond the first. Stock is booked for the first choice alone.
-func (s *solver) choices(b *bought, copies int, led *ledger) []int {
+func (s *solver) choices(b *bought, expected []Content, copies int, led *ledger) []int {
 	chosen := []int{b.offering}
 	if s.pol.MaxChoices == 1 {
 		return chosen
@@ -51,7 +59,7 @@ func (s *solver) choices(b *bought, copies int, led *ledger) []int {
 	first := &s.p.Offerings[b.offering]
 	var able []int
 	for i := range s.p.Offerings {
-		if i != b.offering && s.standsIn(b, first, i, led) {
+		if i != b.offering && s.standsIn(b, expected, i, led) {
 			able = append(able, i)
 		}
 	}
@@ -74,13 +82,13 @@ func (s *solver) choices(b *bought, copies int, led *ledger) []int {
 }
 
 // standsIn tells whether an offering may be bought instead of the first choice, limits aside.
-func (s *solver) standsIn(b *bought, first *Offering, i int, led *ledger) bool {
-	o := &s.p.Offerings[i]
+func (s *solver) standsIn(b *bought, expected []Content, i int, led *ledger) bool {
+	first, o := &s.p.Offerings[b.offering], &s.p.Offerings[i]
 	if o.Group != first.Group || o.Tier != first.Tier || o.Closed != Open || led.stock[i] == 0 || !s.tolerable(first, o) {
 		return false
 	}
 	need := make(Vector, len(s.p.Resources))
-	for _, c := range b.contents {
+	for _, c := range slices.Concat(b.contents, expected) {
 		d := &s.p.Demands[c.Demand]
 		if !d.Levels[s.levelOf(c.Demand, b.offering)].Offerings.Has(i) {
 			return false

@@ -31,6 +31,13 @@
 // Improving repacks single nodes, pairs and triples, the most wasteful first: exactly, by dynamic programming over sub-multisets, where
 // those are at most 2048, by greedy otherwise. If all pods that are bought for fit into that, the purchases are optimal.
 //
+// # Expected arrivals
+//
+// Pods that nobody waits for yet (Demand.WorthMilli) are never bought for. When everybody waiting has a place, purchases are looked at again:
+// up to 256 sub-multisets of them exactly, else one node at a time, each on every candidate, when a node costs its price less the worth of
+// the most valuable expected contents of the room beside its pods (the same knapsack). A change is kept if the cost of all nodes less the
+// worth of all room left falls, each expected pod counted once. So nobody is served less, and room never costs more than it is worth.
+//
 // # When limits or stock bind
 //
 // If a demand is left that would have a place in an empty world, the attempts go through the priorities in order, gangs before the rest

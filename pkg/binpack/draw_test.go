@@ -13,7 +13,11 @@ func drawPlan(p Problem, plan Plan) string {
 	for _, n := range plan.Nodes {
 		nodes += n.Copies
 	}
-	fmt.Fprintf(&b, "$%s per hour, %d new nodes\n", dollars(plan.CostMicroUSDPerHour), nodes)
+	fmt.Fprintf(&b, "$%s per hour, %d new nodes", dollars(plan.CostMicroUSDPerHour), nodes)
+	if plan.WorthMicroUSDPerHour > 0 {
+		fmt.Fprintf(&b, ", room worth $%s", dollars(plan.WorthMicroUSDPerHour))
+	}
+	b.WriteString("\n")
 	for _, f := range plan.Fills {
 		fmt.Fprintf(&b, "\n  bin   %-22s %s\n", p.Bins[f.Bin].Name, drawLoad(p, p.Bins[f.Bin].Free, f.Contents))
 	}
@@ -25,6 +29,9 @@ func drawPlan(p Problem, plan Plan) string {
 			fmt.Fprintf(&b, ", or %s at $%s", p.Offerings[i].Name, dollars(p.Offerings[i].PriceMicroUSDPerHour))
 		}
 		b.WriteString("\n")
+		if len(n.Expected) > 0 {
+			fmt.Fprintf(&b, "        room for %s\n", drawContents(p, n.Expected))
+		}
 	}
 	for _, h := range plan.Held {
 		fmt.Fprintf(&b, "\n  held  %d %s: %s%s\n", h.Count, p.Demands[h.Demand].Name, h.Reason, drawHeld(p, h))
@@ -32,12 +39,19 @@ func drawPlan(p Problem, plan Plan) string {
 	return b.String()
 }
 
+func drawContents(p Problem, contents []Content) string {
+	var names []string
+	for _, c := range contents {
+		names = append(names, fmt.Sprintf("%d %s", c.Count, p.Demands[c.Demand].Name))
+	}
+	return strings.Join(names, ", ")
+}
+
 func drawLoad(p Problem, capacity Vector, contents []Content) string {
-	var bar, names []string
+	var bar []string
 	used := make(Vector, len(capacity))
 	for _, c := range contents {
 		d := p.Demands[c.Demand]
-		names = append(names, fmt.Sprintf("%d %s", c.Count, d.Name))
 		for r := range used {
 			used[r] += d.Size[r] * int64(c.Count)
 		}
@@ -49,7 +63,7 @@ func drawLoad(p Problem, capacity Vector, contents []Content) string {
 	if p.GPU >= 0 {
 		out = "[" + strings.Join(bar, "") + strings.Repeat(".", int(min(64, max(0, capacity[p.GPU]-used[p.GPU])))) + "] "
 	}
-	out += strings.Join(names, ", ") + " ("
+	out += drawContents(p, contents) + " ("
 	for r, q := range used {
 		if r > 0 {
 			out += ", "

@@ -5,10 +5,12 @@ import "math"
 // mostStates bounds the multisets that an exact repacking looks at.
 const mostStates = 2048
 
+// tie is how many units of weight a micro-dollar is.
+const tie = 1 << 18
+
 // weigh answers what exact repacking minimises: the price, then the GPUs bought, then the nodes. Nodes of one repacking are
 // fewer than mostStates, so the lower bits never reach the price.
 func (s *solver) weigh(c *candidate) int64 {
-	const tie = 1 << 18
 	w := s.p.Offerings[c.offering].PriceMicroUSDPerHour*tie + 1
 	if s.p.GPU >= 0 && s.mostGPU > 0 {
 		w += ratio(c.capacity[s.p.GPU], s.mostGPU, 64) * 2
@@ -16,13 +18,15 @@ func (s *solver) weigh(c *candidate) int64 {
 	return w
 }
 
-// subsets is a dynamic programme over the sub-multisets of a few pods: node[m] is the cheapest candidate that holds the multiset m on one
+// subsets is a dynamic programme over the sub-multisets of a few pods: node[m] is the lightest candidate that holds the multiset m on one
 // node, cost[m] the cheapest way to buy nodes for all of m. A multiset is a number in the mixed radix of its counts plus one.
 type subsets struct {
 	counts []int // pods of each item
 	stride []int
 	cost   []int64
-	node   []int // index in job.cands; len(cands): none
+	first  []int // index in job.cands of the first that holds the multiset; len(cands): none
+	node   []int // index in job.cands of the lightest that holds it
+	weight []int64
 	split  []int // the multiset that the first node of the cheapest way holds
 	sum    []Vector
 	digits []int
@@ -31,21 +35,31 @@ type subsets struct {
 // repack answers the lightest purchases for exactly these pods when limits and stock are ignored, given what each candidate, lightest
 // first, weighs; ok is false if the multisets are too many or some pod has no candidate. O(pairs of multisets + multisets x candidates): at most mostStates^2/2.
 func (s *solver) repack(j *job, weights []int64, counts []int) (purchases []purchase, ok bool) {
+	return s.repackBy(j, counts, mostStates, func(m *subsets, at int) (int, int64) { return m.first[at], weights[m.first[at]] })
+}
+
+// repackBy is repack with at most so many multisets, when lightest answers the candidate for a multiset that some candidate holds, and what
+// it weighs there.
+func (s *solver) repackBy(j *job, counts []int, most int, lightest func(m *subsets, at int) (int, int64)) (purchases []purchase, ok bool) {
 	m := &subsets{counts: counts, stride: make([]int, len(counts))}
 	states := 1
 	for i, n := range counts {
 		m.stride[i] = states
-		if states *= n + 1; states > mostStates {
+		if states *= n + 1; states > most {
 			return nil, false
 		}
 	}
-	m.cost, m.node, m.split, m.sum = make([]int64, states), make([]int, states), make([]int, states), make([]Vector, states)
+	m.cost, m.split, m.sum = make([]int64, states), make([]int, states), make([]Vector, states)
+	m.first, m.node, m.weight = make([]int, states), make([]int, states), make([]int64, states)
 	m.digits = make([]int, len(counts))
 	m.sum[0] = make(Vector, len(s.p.Resources))
 	for at := 1; at < states; at++ {
 		m.count()
 		m.single(j, at)
-		s.steps -= 2 + m.cheapest(j, weights, at)/8
+		if m.first[at] < len(j.cands) {
+			m.node[at], m.weight[at] = lightest(m, at)
+		}
+		s.steps -= 2 + m.cheapest(j, at)/8
 	}
 	if m.cost[states-1] == math.MaxInt64 {
 		return nil, false
@@ -74,7 +88,7 @@ func (m *subsets) single(j *job, at int) {
 		if n == 0 {
 			continue
 		}
-		first = max(first, m.node[at-m.stride[i]])
+		first = max(first, m.first[at-m.stride[i]])
 		if m.sum[at] == nil {
 			m.sum[at] = minus(m.sum[at-m.stride[i]], j.items[i].size, -1)
 		}
@@ -85,7 +99,7 @@ func (m *subsets) single(j *job, at int) {
 	for first < len(j.cands) && !m.holds(j, &j.cands[first], at) {
 		first++
 	}
-	m.node[at] = first
+	m.first[at] = first
 }
 
 // torn tells whether the multiset of digits has an item that must keep away from item i.
@@ -109,7 +123,7 @@ func (m *subsets) holds(j *job, c *candidate, at int) bool {
 
 // cheapest finds the first node of the cheapest way to hold a multiset: every part of it that contains a pod of its highest item. It
 // answers how many it looked at.
-func (m *subsets) cheapest(j *job, weights []int64, at int) (looked int) {
+func (m *subsets) cheapest(j *job, at int) (looked int) {
 	m.cost[at] = math.MaxInt64
 	top := len(m.digits) - 1
 	for m.digits[top] == 0 {
@@ -130,10 +144,10 @@ func (m *subsets) cheapest(j *job, weights []int64, at int) (looked int) {
 		if i > top {
 			return looked
 		}
-		if sub[top] == 0 || m.node[part] == len(j.cands) || m.cost[at-part] == math.MaxInt64 {
+		if sub[top] == 0 || m.first[part] == len(j.cands) || m.cost[at-part] == math.MaxInt64 {
 			continue
 		}
-		if c := weights[m.node[part]] + m.cost[at-part]; c < m.cost[at] {
+		if c := m.weight[part] + m.cost[at-part]; c < m.cost[at] {
 			m.cost[at], m.split[at] = c, part
 		}
 	}

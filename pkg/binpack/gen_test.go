@@ -10,9 +10,10 @@ import (
 type mix struct {
 	shapes, offerings, demands, bins, limits, count int
 	levels, gangs, stock, closed, tiers, apart      bool
+	expected                                        bool
 }
 
-var everything = mix{shapes: 5, offerings: 8, demands: 7, bins: 3, limits: 2, count: 12, levels: true, gangs: true, stock: true, closed: true, tiers: true, apart: true}
+var everything = mix{shapes: 5, offerings: 8, demands: 7, bins: 3, limits: 2, count: 12, levels: true, gangs: true, stock: true, closed: true, tiers: true, apart: true, expected: true}
 
 // draw answers a well-formed problem. Sizes are chosen so that things fit often, but not always.
 func (m mix) draw(t *rapid.T) Problem {
@@ -36,6 +37,13 @@ func (m mix) draw(t *rapid.T) Problem {
 	}
 	for i := range rapid.IntRange(0, m.demands).Draw(t, "demands") {
 		p.Demands = append(p.Demands, m.demand(t, p, i))
+	}
+	if m.expected && rapid.Bool().Draw(t, "expects") {
+		for d := range p.Demands {
+			if rapid.IntRange(0, 2).Draw(t, "waits") == 0 {
+				p.Demands[d].Gang, p.Demands[d].WorthMilli = 0, rapid.SampledFrom([]int{1, 300, 700, 1000}).Draw(t, "worth")
+			}
+		}
 	}
 	if m.apart && rapid.Bool().Draw(t, "apart") {
 		keepApart(t, p.Demands)

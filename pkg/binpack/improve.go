@@ -53,6 +53,10 @@ func (s *solver) newImprover(st *state, tier int) *improver {
 	if len(items) == 0 {
 		return nil
 	}
+	for _, it := range s.expect.job.items { // what is larger, or allowed to more of them, is no more dominated
+		im.item[it.demand] = len(items)
+		items = append(items, it)
+	}
 	// What the nodes use now is theirs to use again, so candidates are judged by what there was at first.
 	im.job = s.newJob(items, tier, &s.start().ledger, false)
 	many := make([]int, len(items))

@@ -1,12 +1,14 @@
 package binpack
 
-// Plan answers a Problem. Every pod of every demand is in exactly one of Fills, Nodes and Held.
+// Plan answers a Problem. Every pod of every demand that waits is in exactly one of Fills, Nodes and Held.
 type Plan struct {
 	Fills []Fill // by Bin
 	Nodes []Node
 	Held  []Held // by Demand
 	// CostMicroUSDPerHour is the sum over Nodes of Copies x price of the first choice.
 	CostMicroUSDPerHour int64
+	// WorthMicroUSDPerHour is what the room that Nodes leave to expected arrivals is worth (Demand.WorthMilli). It is no part of the cost.
+	WorthMicroUSDPerHour int64
 }
 
 // Fill is what goes onto an existing bin.
@@ -22,6 +24,9 @@ type Node struct {
 	// A limit is debited with the largest charge among them. All are of the first one's tier; after it they are sorted by price, then name.
 	Offerings []int
 	Contents  []Content // by Demand, per copy
+	// Expected is the room that is left on purpose to demands that are only expected (Demand.WorthMilli), by Demand, per copy. Every choice
+	// has it. Nobody is promised it.
+	Expected []Content
 }
 
 // Content is a number of pods of one demand.

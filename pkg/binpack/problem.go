@@ -69,6 +69,13 @@ type Demand struct {
 	// enough if one of two demands names the other. Its own index is never in it; MaxPerNode 1 says that. A bin that already holds
 	// pods that these must keep away from belongs into no Level.
 	Apart Set
+	// WorthMilli, if not 0, says that nobody waits: Count pods are expected to arrive. They are never placed and never held, and no node is
+	// bought for them alone. A place for one of them that is left on a node that is bought anyway is worth so many thousandths (1..1000)
+	// of the cheapest price per pod of a node that holds nothing else: min over the offerings that may be bought for it of price / pods
+	// that fit (at most MaxCount), in whole micro-dollars per hour, rounded down. What is minimised is then, among plans that serve as much, the cost of the nodes
+	// less the worth of Node.Expected. Those that have room on a bin of their Levels when everybody waiting is placed need none elsewhere.
+	// Likelihoods are told as several demands of one size with decreasing worth. Such a demand has no Gang.
+	WorthMilli int
 	// Priority: a higher one is served first when limits or stock bind.
 	Priority int32
 	// Gang, if not 0, ties demands with the same number: all of their pods are placed, or none.

@@ -73,6 +73,60 @@ func TestImprovingNeverHurts(t *testing.T) {
 	})
 }
 
+// What is expected serves nobody less, and leaving room for it never costs more than the room is worth.
+func TestExpectingServesAsMuch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p, pol := everything.draw(t), drawPolicy(t)
+		if err := expectingHurts(p, Solve(p, pol), pol); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestExpectingServesAsMuch_catches(t *testing.T) {
+	p, pol, err := parseStory(`
+resources cpu gpu*
+shape s 4 1
+shape l 40 4
+offering a s $1
+offering b l $3
+demand d x1 1 1
+demand e x3 1 1 worth 500`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dear := Plan{Nodes: []Node{{Copies: 1, Offerings: []int{1}, Contents: []Content{{0, 1}}, Expected: []Content{{1, 3}}}},
+		CostMicroUSDPerHour: 3e6, WorthMicroUSDPerHour: 3 * 375_000}
+	if err := Check(p, dear); err != nil {
+		t.Fatal(err)
+	}
+	if expectingHurts(p, dear, pol) == nil {
+		t.Error("room that costs $2 and is worth $1.125 looks right")
+	}
+}
+
+func expectingHurts(p Problem, plan Plan, pol Policy) error {
+	alone := p
+	alone.Demands = slices.Clone(p.Demands)
+	for d := range alone.Demands {
+		if alone.Demands[d].WorthMilli > 0 {
+			alone.Demands[d].WorthMilli = 1 // worth nothing to speak of
+		}
+	}
+	without := Solve(alone, pol)
+	held := func(plan Plan) (n int) {
+		for _, h := range plan.Held {
+			n += h.Count
+		}
+		return n
+	}
+	if held(plan) > held(without) || plan.CostMicroUSDPerHour-plan.WorthMicroUSDPerHour > without.CostMicroUSDPerHour {
+		return fmt.Errorf("%d held, cost %d, worth %d; alone %d held, cost %d", held(plan), plan.CostMicroUSDPerHour, plan.WorthMicroUSDPerHour,
+			held(without), without.CostMicroUSDPerHour)
+	}
+	return nil
+}
+
 // When nothing binds, no plan is dearer than each demand alone on whole nodes of its cheapest offering.
 func TestNeverDearerThanHomogeneousNodes(t *testing.T) {
 	plain := mix{shapes: 5, offerings: 8, demands: 7, count: 30, levels: false}
@@ -180,7 +234,7 @@ func byName(p Problem, plan Plan) []string {
 		slices.Sort(out)
 		return strings.Join(out, ", ")
 	}
-	lines := []string{fmt.Sprint("cost ", plan.CostMicroUSDPerHour)}
+	lines := []string{fmt.Sprint("cost ", plan.CostMicroUSDPerHour, " worth ", plan.WorthMicroUSDPerHour)}
 	for _, f := range plan.Fills {
 		lines = append(lines, fmt.Sprintf("bin %s: %s", p.Bins[f.Bin].Name, contents(f.Contents)))
 	}
@@ -189,7 +243,7 @@ func byName(p Problem, plan Plan) []string {
 		for _, o := range n.Offerings {
 			names = append(names, p.Offerings[o].Name)
 		}
-		lines = append(lines, fmt.Sprintf("%d x %v: %s", n.Copies, names, contents(n.Contents)))
+		lines = append(lines, fmt.Sprintf("%d x %v: %s; room for %s", n.Copies, names, contents(n.Contents), contents(n.Expected)))
 	}
 	for _, h := range plan.Held {
 		near := "none"

@@ -24,9 +24,10 @@ type solver struct {
 	worth   []int64 // by Demand: the cheapest price per pod, in units of 1/valueScale; more than any of these if nothing can be bought for it
 	alone   []bool  // by Demand: one pod of it could be placed if nothing else were
 	apart   []Set   // by Demand: those that it must not share a node with, both ways; nil: no two
-	skip    []bool  // by Demand: its gang can never be whole
+	skip    []bool  // by Demand: its gang can never be whole, or nobody waits
 	sack    knapsack
 	rooms   []room
+	expect  outlook
 }
 
 // Solve answers a plan for a well-formed problem (see Problem.Validate). The same problem gives the same plan, in whatever order its
@@ -36,6 +37,7 @@ func Solve(p Problem, pol Policy) Plan {
 	s := newSolver(c, pol)
 	st := s.cheapestAttempt(s.start())
 	s.improve(st)
+	s.foresee(st)
 	s.leftovers(st)
 	return back.restore(s.plan(st))
 }
@@ -58,6 +60,7 @@ func newSolver(p Problem, pol Policy) *solver {
 	start := s.start()
 	s.judgeAlone(start)
 	s.judgeWorth(start)
+	s.expect = s.newOutlook(start)
 	return s
 }
 
@@ -74,7 +77,9 @@ func (s *solver) start() *state {
 		st.stock[i] = s.p.Offerings[i].Stock
 	}
 	for i := range s.p.Demands {
-		st.left[i] = s.p.Demands[i].Count
+		if !s.p.Demands[i].expected() {
+			st.left[i] = s.p.Demands[i].Count
+		}
 	}
 	for i := range s.p.Bins {
 		st.free[i] = s.p.Bins[i].Free
@@ -82,7 +87,7 @@ func (s *solver) start() *state {
 	return st
 }
 
-// judgeAlone finds out which demands have a place at all, and which gangs therefore cannot be whole.
+// judgeAlone finds out which demands have a place at all, which gangs therefore cannot be whole, and for whom nobody waits.
 func (s *solver) judgeAlone(st *state) {
 	s.alone, s.skip = make([]bool, len(s.p.Demands)), make([]bool, len(s.p.Demands))
 	broken := map[int]bool{}
@@ -93,7 +98,7 @@ func (s *solver) judgeAlone(st *state) {
 		}
 	}
 	for d := range s.p.Demands {
-		s.skip[d] = broken[s.p.Demands[d].Gang]
+		s.skip[d] = broken[s.p.Demands[d].Gang] || s.p.Demands[d].expected()
 	}
 }
 
@@ -106,6 +111,9 @@ func (s *solver) judgeWorth(st *state) {
 	most := int64(1)
 	for d := range s.p.Demands {
 		demand := &s.p.Demands[d]
+		if s.skip[d] {
+			continue
+		}
 		for i := range s.p.Offerings {
 			o := &s.p.Offerings[i]
 			n := copiesIn(demand.Size, s.p.Shapes[o.Shape].Capacity, min(demand.Count, perNode(demand)))

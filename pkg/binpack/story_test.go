@@ -62,7 +62,7 @@ func TestStories(t *testing.T) {
 //	shape     NAME QUANTITY...
 //	offering  NAME SHAPE $PRICE [tier N] [group N] [stock N] [closed REASON] [charge LIMIT AMOUNT]...
 //	bin       NAME QUANTITY...
-//	demand    NAME xCOUNT QUANTITY... [max N] [priority N] [gang N] [apart GLOB,GLOB...] [on GLOB,GLOB... [then GLOB,GLOB...]...]
+//	demand    NAME xCOUNT QUANTITY... [max N] [priority N] [gang N] [worth MILLI] [apart GLOB,GLOB...] [on GLOB,GLOB... [then GLOB,GLOB...]...]
 //	policy    [tolerance MILLI] [choices N] [steps N]
 //
 // Globs match offerings and bins, those of "apart" other demands; without "on" everything is allowed.
@@ -208,6 +208,7 @@ func (s *storyteller) demand(w []string) error {
 	at := &s.p.Demands[len(s.p.Demands)-1]
 	return options(rest, map[string]func(int64){
 		"max": func(n int64) { at.MaxPerNode = int(n) }, "priority": func(n int64) { at.Priority = int32(n) }, "gang": func(n int64) { at.Gang = int(n) },
+		"worth": func(n int64) { at.WorthMilli = int(n) },
 	})
 }
 

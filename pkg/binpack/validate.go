@@ -43,6 +43,9 @@ func (p Problem) Validate() error {
 		if d.Apart.Has(i) || d.Apart.beyond(len(p.Demands)) {
 			bad("demand %s: apart names the demand itself, or one that does not exist", d.Name)
 		}
+		if d.WorthMilli < 0 || d.WorthMilli > 1000 || d.WorthMilli > 0 && d.Gang != 0 {
+			bad("demand %s: worth %d is outside 0..1000, or expected pods are a gang", d.Name, d.WorthMilli)
+		}
 		if d.Count < 1 || d.Count > MaxCount || d.MaxPerNode < 0 || len(d.Levels) == 0 {
 			bad("demand %s wants 1 <= count <= %d, maxPerNode >= 0 and a level", d.Name, MaxCount)
 		}

@@ -24,17 +24,27 @@ type Served [][3]int64
 type Answer struct {
 	Served              Served
 	CostMicroUSDPerHour int64
-	All                 bool // every pod is placed
+	// WorthMicroUSDPerHour is of the room for expected pods on new nodes; their room on bins is not looked at.
+	WorthMicroUSDPerHour int64
+	All                  bool // every pod that waits is placed
 }
+
+// Net is what is minimised: the cost less the worth of the room left.
+func (a Answer) Net() int64 { return a.CostMicroUSDPerHour - a.WorthMicroUSDPerHour }
 
 // Best answers the optimum of the problem, or an error if it has more than MostPods pods.
 func Best(p binpack.Problem) (Answer, error) {
 	s := &search{p: p, priorities: priorities(p)}
 	for d := range p.Demands {
+		s.worth = append(s.worth, worth(p, p.Demands[d]))
 		for range p.Demands[d].Count {
 			s.pods = append(s.pods, d)
 		}
 	}
+	// Those that nobody waits for come last: they go only where somebody is.
+	slices.SortStableFunc(s.pods, func(a, b int) int {
+		return cmp.Compare(min(1, p.Demands[a].WorthMilli), min(1, p.Demands[b].WorthMilli))
+	})
 	if len(s.pods) > MostPods {
 		return Answer{}, fmt.Errorf("%d pods are more than %d", len(s.pods), MostPods)
 	}
@@ -56,7 +66,9 @@ func Best(p binpack.Problem) (Answer, error) {
 func ServedBy(p binpack.Problem, plan binpack.Plan) Served {
 	placed := make([]int, len(p.Demands))
 	for d := range p.Demands {
-		placed[d] = p.Demands[d].Count
+		if p.Demands[d].WorthMilli == 0 {
+			placed[d] = p.Demands[d].Count
+		}
 	}
 	for _, h := range plan.Held {
 		placed[h.Demand] -= h.Count
@@ -85,6 +97,8 @@ type search struct {
 	stock      []int
 	placed     []int
 	cost       int64
+	worth      []int64 // by Demand: of a place for an expected pod
+	hopes      int64   // sum of worth of the expected pods that have a place
 	best       Answer
 	any        bool
 }
@@ -112,7 +126,7 @@ func served(p binpack.Problem, priorities []int32, placed []int) Served {
 
 // from tries everything for the pods from k on.
 func (s *search) from(k int) {
-	if s.any && s.best.All && s.cost >= s.best.CostMicroUSDPerHour {
+	if s.any && s.best.All && s.cost-s.hopes-s.most(k) >= s.best.Net() {
 		return // nothing can serve more, and cost only grows
 	}
 	if k == len(s.pods) {
@@ -120,11 +134,14 @@ func (s *search) from(k int) {
 		return
 	}
 	d := s.pods[k]
+	expected := s.p.Demands[d].WorthMilli > 0
 	for at := range s.places {
-		s.put(at, d, k)
+		if !expected || s.places[at].offering >= 0 {
+			s.put(at, d, k)
+		}
 	}
 	for o := range s.p.Offerings {
-		if s.mayBuy(o) {
+		if !expected && s.mayBuy(o) {
 			s.buy(o, 1)
 			s.places = append(s.places, place{
 				free: slices.Clone(s.p.Shapes[s.p.Offerings[o].Shape].Capacity), offering: o, count: make([]int, len(s.p.Demands)),
@@ -135,6 +152,38 @@ func (s *search) from(k int) {
 		}
 	}
 	s.from(k + 1) // held
+}
+
+// most bounds what the pods from k on can be worth.
+func (s *search) most(k int) (sum int64) {
+	for _, d := range s.pods[k:] {
+		sum += s.worth[d]
+	}
+	return sum
+}
+
+// worth is what Demand.WorthMilli says about one place.
+func worth(p binpack.Problem, d binpack.Demand) int64 {
+	least := int64(-1)
+	for i, o := range p.Offerings {
+		n := int64(binpack.MaxCount)
+		if d.MaxPerNode > 0 {
+			n = int64(d.MaxPerNode)
+		}
+		for r, q := range d.Size {
+			if q > 0 {
+				n = min(n, p.Shapes[o.Shape].Capacity[r]/q)
+			}
+		}
+		able := n > 0 && o.Closed == binpack.Open && o.Stock != 0 && d.Levels[len(d.Levels)-1].Offerings.Has(i)
+		for _, c := range o.Charges {
+			able = able && c.Amount <= max(0, p.Limits[c.Limit].Remaining)
+		}
+		if able && (least < 0 || o.PriceMicroUSDPerHour/n < least) {
+			least = o.PriceMicroUSDPerHour / n
+		}
+	}
+	return max(0, least) * int64(d.WorthMilli) / 1000
 }
 
 func (s *search) put(at, d, k int) {
@@ -161,7 +210,10 @@ func (s *search) put(at, d, k int) {
 			s.places[at].free[r] -= q * int64(n)
 		}
 		s.places[at].count[d] += n
-		s.placed[d] += n
+		s.hopes += s.worth[d] * int64(n)
+		if demand.WorthMilli == 0 {
+			s.placed[d] += n
+		}
 	}
 	move(1)
 	s.from(k + 1)
@@ -194,7 +246,7 @@ func (s *search) leaf() {
 	all := true
 	for d, n := range s.placed {
 		g := s.p.Demands[d].Gang
-		if n < s.p.Demands[d].Count {
+		if n < s.p.Demands[d].Count && s.p.Demands[d].WorthMilli == 0 {
 			all = false
 			torn[g] = true
 		}
@@ -208,7 +260,7 @@ func (s *search) leaf() {
 		}
 	}
 	now := served(s.p, s.priorities, s.placed)
-	if c := Compare(now, s.best.Served); !s.any || c > 0 || c == 0 && s.cost < s.best.CostMicroUSDPerHour {
-		s.any, s.best = true, Answer{Served: now, CostMicroUSDPerHour: s.cost, All: all}
+	if c := Compare(now, s.best.Served); !s.any || c > 0 || c == 0 && s.cost-s.hopes < s.best.Net() {
+		s.any, s.best = true, Answer{Served: now, CostMicroUSDPerHour: s.cost, WorthMicroUSDPerHour: s.hopes, All: all}
 	}
 }
