@@ -18,6 +18,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud/aws"
 	"github.com/slipway-sh/slipway/pkg/provisioner/app"
 	"github.com/slipway-sh/slipway/pkg/provisioner/grow"
+	"github.com/slipway-sh/slipway/pkg/provisioner/record"
 )
 
 // controllerFlags are the flags of `slipway controller`.
@@ -41,6 +42,11 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.aws.Region, "region", "", "AWS region; empty: AWS_REGION or the shared configuration")
 	flags.StringVar(&f.aws.InterruptionQueue, "interruption-queue", "", "SQS queue with EventBridge's events of EC2; empty: nodes go without warning")
 	flags.BoolVar(&f.aws.IsolatedVPC, "isolated-vpc", false, "the endpoints of Pricing and IAM cannot be reached")
+
+	limits := record.DefaultLimits()
+	flags.StringVar(&f.app.RecordViews, "record-views", "", "directory that keeps what decisions are made from, for slipway simulate --view; empty: none is kept")
+	flags.IntVar(&f.app.RecordLimits.Files, "record-views-files", limits.Files, "how many files that directory holds at most; the oldest goes first")
+	flags.Int64Var(&f.app.RecordLimits.Bytes, "record-views-bytes", limits.Bytes, "how many bytes that directory holds at most")
 
 	flags.StringVar(&f.app.MetricsAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 switches it off")
 	flags.StringVar(&f.app.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 switches it off")
@@ -76,6 +82,7 @@ func (f *controllerFlags) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }() // stderr cannot be synced on every system
+	f.app.Program = version
 	f.app.Log = zapr.NewLogger(log)
 	ctrl.SetLogger(f.app.Log)
 	klog.SetLogger(f.app.Log)

@@ -12,6 +12,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/claim"
 	"github.com/slipway-sh/slipway/pkg/provisioner/grow"
+	"github.com/slipway-sh/slipway/pkg/provisioner/record"
 )
 
 // Cloud is the cloud's port, whole. Notices may be nil: then nodes go without warning.
@@ -47,6 +48,12 @@ type Config struct {
 	OrphansEvery   time.Duration
 	NodeClassEvery time.Duration
 
+	// RecordViews is a directory that keeps the newest Views and Decisions within RecordLimits, for slipway simulate --view; empty: none
+	// is kept. Program is the version that the records name.
+	RecordViews  string
+	RecordLimits record.Limits
+	Program      string
+
 	// Registry takes the metrics; nil: the one that /metrics serves.
 	Registry prometheus.Registerer
 	// OnMetrics, if set, receives the metrics' hook for API calls of the cloud's client.
@@ -57,6 +64,9 @@ type Config struct {
 func (c Config) Defaults() Config {
 	if c.Windows == (grow.Windows{}) {
 		c.Windows = grow.DefaultWindows()
+	}
+	if c.RecordLimits == (record.Limits{}) {
+		c.RecordLimits = record.DefaultLimits()
 	}
 	for _, d := range []struct {
 		field *time.Duration
@@ -92,6 +102,9 @@ func (c Config) Validate() error {
 	}
 	if w := c.Windows; w.Idle <= 0 || w.Most < w.Idle || w.Tick <= 0 {
 		errs = append(errs, fmt.Errorf("Windows: idle %s must be positive and at most %s, and tick %s positive", w.Idle, w.Most, w.Tick))
+	}
+	if l := c.RecordLimits; c.RecordViews != "" && (l.Files <= 0 || l.Bytes <= 0) {
+		errs = append(errs, fmt.Errorf("RecordLimits: %d files and %d bytes; want both above 0", l.Files, l.Bytes))
 	}
 	return errors.Join(errs...)
 }

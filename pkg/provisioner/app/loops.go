@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
 	"github.com/slipway-sh/slipway/pkg/provisioner/notice"
 	"github.com/slipway-sh/slipway/pkg/provisioner/orphan"
+	"github.com/slipway-sh/slipway/pkg/provisioner/record"
 	"github.com/slipway-sh/slipway/pkg/provisioner/shrink"
 )
 
@@ -63,6 +64,15 @@ func (a *assembly) loops() (*loops, error) {
 	runnables := []manager.Runnable{
 		a.catalogue, sweeper, successor{growing, sweeper.Looked(), a.mgr.GetAPIReader(), a.mgr.GetCache(), a.Log.WithName("grow")}, shrinking, pruner{a.book, a.now},
 		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, seen: mirror.Seen, ended: a.book.End}},
+	}
+	if a.RecordViews != "" {
+		directory, err := record.Open(a.RecordViews, a.RecordLimits)
+		if err != nil {
+			return nil, err
+		}
+		recorder := record.NewRecorder(directory, a.Program, a.Log.WithName("record"))
+		growing.Record(recorder)
+		runnables = append(runnables, recorder)
 	}
 	if a.Cloud.Notices != nil {
 		listener, err := notice.New(notice.Config{

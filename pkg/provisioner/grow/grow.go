@@ -49,6 +49,12 @@ type Observer interface {
 	HeldPod(pod demand.Pod, h plan.Held)
 }
 
+// Recorder keeps what decisions were made from. It must not block, and nobody changes what it is given.
+type Recorder interface {
+	// Keep is told of each decision, or of the fault in its place.
+	Keep(v plan.View, policy plan.Policy, d plan.Decision, fault error)
+}
+
 // Loop is the grow loop, a manager.Runnable of the leader. There is only ever one, so limits need no lock.
 type Loop struct {
 	windows Windows
@@ -57,6 +63,7 @@ type Loop struct {
 	observe Observer
 	log     logr.Logger
 	policy  plan.Policy
+	record  Recorder // nil: nobody keeps them
 
 	wake  chan struct{}
 	mu    sync.Mutex
@@ -69,6 +76,9 @@ func New(windows Windows, view View, creator Creator, observe Observer, log logr
 	return &Loop{windows: windows, view: view, creator: creator, observe: observe, log: log,
 		wake: make(chan struct{}, 1), held: map[string]int32{}}
 }
+
+// Record lets r keep every decision. It must be called before Start.
+func (l *Loop) Record(r Recorder) { l.record = r }
 
 // Wake says that something changed that may ask for a decision. It never blocks.
 func (l *Loop) Wake() {
@@ -162,10 +172,13 @@ func (l *Loop) Once(ctx context.Context) error {
 	}
 	start := time.Now()
 	d, err := plan.Grow(v, l.policy)
+	took := time.Since(start)
+	if l.record != nil {
+		l.record.Keep(v, l.policy, d, err)
+	}
 	if err != nil {
 		return err
 	}
-	took := time.Since(start)
 	if len(d.Create) > 0 {
 		l.log.Info("Creating claims", "claims", len(d.Create), "demands", len(v.Demands), "placed", len(d.Placed), "held", len(d.Held),
 			"dollarsPerHour", float64(d.CostMicroUSDPerHour)/1e6, "seconds", took.Seconds())

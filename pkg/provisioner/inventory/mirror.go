@@ -139,7 +139,8 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	}
 	m.viewing.Lock()
 	defer m.viewing.Unlock()
-	now := m.Now()
+	// Without its monotonic reading, which no file keeps: a recorded View is the same View.
+	now := m.Now().Round(0).UTC()
 	expected := m.expectations(now)
 	l, err := m.read(ctx)
 	if err != nil {
@@ -148,7 +149,7 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	v := plan.View{Now: now, Region: m.Region, Types: snapshot.Types, Orphans: m.Orphans()}
 	for _, o := range snapshot.Offerings {
 		s := m.Health.OfferingState(o.OfferingKey, now)
-		v.Offerings = append(v.Offerings, plan.Offering{Offering: o, Closed: s.Closed, Until: s.Until, Stock: s.Stock, RiskMilli: s.RiskMilli})
+		v.Offerings = append(v.Offerings, plan.Offering{Offering: o, Closed: s.Closed, Until: s.Until.Round(0), Stock: s.Stock, RiskMilli: s.RiskMilli})
 	}
 	v.Provisioners = m.provisioners(l.provisioners.Items)
 	v.Claims = m.claims(l.claims.Items, expected)
