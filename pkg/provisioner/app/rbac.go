@@ -4,7 +4,7 @@ package app
 // ConfigMap, and has no webhook.
 //
 // Watched, to plan with:
-// +kubebuilder:rbac:groups="",resources=pods;nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods;nodes;namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,resources=daemonsets,verbs=get;list;watch
 //
 // Nodes get their labels, taints and gate, and are deleted with their machine:

@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// fingerprint encodes, as it stands, every field of a pod's spec that Requests, SelectionOf, PodPriority and unsupported read. Pods of one
+// fingerprint encodes, as it stands, every field of a pod's spec that Requests, SelectionOf, PodPriority, hostPorts and unsupported read. Pods of one
 // template have equal fingerprints, and equal fingerprints mean equal demands: so what is costly is done once per template and
 // not once per pod. Two fingerprints of one demand (amounts spelt differently, terms in another order) cost time only.
 //
@@ -15,7 +15,7 @@ func (e encoding) fingerprint(spec *corev1.PodSpec) encoding {
 	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		e = e.number(int64(len(containers)))
 		for i := range containers {
-			e = e.container(&containers[i])
+			e = e.container(&containers[i], spec.HostNetwork)
 		}
 	}
 	if spec.Resources == nil {
@@ -34,29 +34,23 @@ func (e encoding) fingerprint(spec *corev1.PodSpec) encoding {
 	return e.placement(spec)
 }
 
-func (e encoding) container(c *corev1.Container) encoding {
-	e = e.amounts(c.Resources.Requests).amounts(c.Resources.Limits).number(int64(len(c.Ports)))
+func (e encoding) container(c *corev1.Container, hostNetwork bool) encoding {
+	e = e.amounts(c.Resources.Requests).amounts(c.Resources.Limits).flag(sidecar(c))
 	for i := range c.Ports {
-		e = e.flag(c.Ports[i].HostPort != 0)
+		if p := &c.Ports[i]; p.HostPort != 0 || hostNetwork {
+			e = e.flag(true).number(int64(p.HostPort)).number(int64(p.ContainerPort)).text(p.HostIP).text(string(p.Protocol))
+		}
 	}
-	return e.flag(c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways)
+	return e.flag(false)
 }
 
 func (e encoding) placement(spec *corev1.PodSpec) encoding {
 	s := Selection{NodeSelector: spec.NodeSelector, Tolerations: spec.Tolerations}
-	pods, antiPods := false, false
-	if a := spec.Affinity; a != nil {
-		if a.NodeAffinity != nil {
-			s.Required = a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
-			s.Preferred = a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
-		}
-		pods = a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0
-		antiPods = a.PodAntiAffinity != nil && len(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0
+	if a := spec.Affinity; a != nil && a.NodeAffinity != nil {
+		s.Required = a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+		s.Preferred = a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
 	}
-	e = e.selection(&s).flag(pods).flag(antiPods).number(int64(len(spec.TopologySpreadConstraints)))
-	for i := range spec.TopologySpreadConstraints {
-		e = e.text(string(spec.TopologySpreadConstraints[i].WhenUnsatisfiable))
-	}
+	e = e.selection(&s)
 	for i := range spec.Volumes {
 		if field := zonal(&spec.Volumes[i]); field != "" {
 			e = e.text(field).text(spec.Volumes[i].Name)

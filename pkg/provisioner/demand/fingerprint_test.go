@@ -1,6 +1,7 @@
 package demand_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,12 +12,11 @@ import (
 )
 
 // drawTwist changes one thing, such as decides a placement and such as does not. Each thing that demand reads is among them.
-func drawTwist(t *rapid.T) func(*corev1.PodSpec) {
+func drawTwist(t *rapid.T) func(*corev1.Pod) {
 	n := rapid.Int32Range(0, 2).Draw(t, "n")
 	amount := rapid.SampledFrom([]string{"0", "1", "1000m", "1500m", "2"}).Draw(t, "amount")
 	name := rapid.SampledFrom([]string{"cpu", "memory", "nvidia.com/gpu", "nvidia.com/mig-1g.5gb", "rdma/hca", "hugepages-2Mi"}).Draw(t, "name")
 	limits := corev1.Container{Resources: corev1.ResourceRequirements{Limits: list(name, amount)}}
-	rules := rapid.SampledFrom([]corev1.UnsatisfiableConstraintAction{corev1.DoNotSchedule, corev1.ScheduleAnyway}).Draw(t, "rule")
 	affinity := func(s *corev1.PodSpec) *corev1.Affinity {
 		if s.Affinity == nil {
 			s.Affinity = &corev1.Affinity{}
@@ -29,7 +29,11 @@ func drawTwist(t *rapid.T) func(*corev1.PodSpec) {
 		}
 	}
 	always := corev1.ContainerRestartPolicyAlways
-	return rapid.SampledFrom([]func(s *corev1.PodSpec){
+	term := drawTerm(t)
+	spread := drawSpread(t)
+	label := func(p *corev1.Pod) { p.Labels = drawLabels(t) }
+	space := func(p *corev1.Pod) { p.Namespace = rapid.SampledFrom(namespaces).Draw(t, "namespace") }
+	spec := rapid.SampledFrom([]func(s *corev1.PodSpec){
 		func(*corev1.PodSpec) {},
 		func(s *corev1.PodSpec) { s.ServiceAccountName = amount },
 		func(s *corev1.PodSpec) { s.Containers[0].Image = amount },
@@ -49,29 +53,50 @@ func drawTwist(t *rapid.T) func(*corev1.PodSpec) {
 		},
 		func(s *corev1.PodSpec) { s.HostNetwork = n == 1 },
 		func(s *corev1.PodSpec) {
-			s.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: n}}
+			s.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: n, HostIP: []string{"", "10.0.0.1"}[n%2]}}
 		},
 		func(s *corev1.PodSpec) {
 			s.OS = &corev1.PodOS{Name: corev1.OSName([]string{"", "linux", "windows"}[n])}
 		},
 		func(s *corev1.PodSpec) { s.ResourceClaims = []corev1.PodResourceClaim{{Name: amount}} },
+		func(s *corev1.PodSpec) { s.TopologySpreadConstraints = append(s.TopologySpreadConstraints, spread) },
 		func(s *corev1.PodSpec) {
-			s.TopologySpreadConstraints = append(s.TopologySpreadConstraints, corev1.TopologySpreadConstraint{WhenUnsatisfiable: rules})
+			affinity(s).PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: slices.Repeat([]corev1.PodAffinityTerm{term}, int(n))}
 		},
 		func(s *corev1.PodSpec) {
-			affinity(s).PodAffinity = &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: make([]corev1.PodAffinityTerm, n)}
+			affinity(s).PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: slices.Repeat([]corev1.PodAffinityTerm{term}, int(n))}
 		},
 		func(s *corev1.PodSpec) {
-			affinity(s).PodAntiAffinity = &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: make([]corev1.PodAffinityTerm, n)}
+			affinity(s).PodAntiAffinity = &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: n, PodAffinityTerm: term}}}
 		},
 		volume(corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{}}),
 		volume(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}),
 		volume(corev1.VolumeSource{AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{}}),
 		volume(corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}),
 	}).Draw(t, "twist")
+	return rapid.SampledFrom([]func(*corev1.Pod){label, space, func(p *corev1.Pod) { spec(&p.Spec) }, func(p *corev1.Pod) { spec(&p.Spec) }}).Draw(t, "where")
 }
 
-// checkCoverage groups pods together, where the fingerprint saves work, and each alone, where it saves none.
+// apart gives each pod fingerprints of its own that mean the same: init containers that ask for nothing, and preferences without weight.
+func apart(pods []*corev1.Pod) []*corev1.Pod {
+	var padded []*corev1.Pod
+	for i, p := range pods {
+		p = p.DeepCopy()
+		p.Spec.InitContainers = append(p.Spec.InitContainers, make([]corev1.Container, i)...)
+		if p.Spec.Affinity == nil {
+			p.Spec.Affinity = &corev1.Affinity{}
+		}
+		if p.Spec.Affinity.PodAffinity == nil {
+			p.Spec.Affinity.PodAffinity = &corev1.PodAffinity{}
+		}
+		near := p.Spec.Affinity.PodAffinity
+		near.PreferredDuringSchedulingIgnoredDuringExecution = append(near.PreferredDuringSchedulingIgnoredDuringExecution, make([]corev1.WeightedPodAffinityTerm, i)...)
+		padded = append(padded, p)
+	}
+	return padded
+}
+
+// checkCoverage groups pods where the fingerprint saves work, and where it saves none.
 func checkCoverage(t *rapid.T, group grouping) string {
 	base := drawPod(t)
 	var pods []*corev1.Pod
@@ -79,15 +104,11 @@ func checkCoverage(t *rapid.T, group grouping) string {
 		pod := base.DeepCopy()
 		pod.Name = name
 		for range i % 3 {
-			drawTwist(t)(&pod.Spec)
+			drawTwist(t)(pod)
 		}
 		pods = append(pods, pod)
 	}
-	var alone [][]demand.Demand
-	for _, pod := range pods {
-		alone = append(alone, demand.Group([]*corev1.Pod{pod}))
-	}
-	return cmp.Diff(demand.Merge(alone...), group(pods))
+	return cmp.Diff(demand.Group(apart(pods)), group(pods))
 }
 
 func TestFingerprintCoversWhatIsRead(t *testing.T) {
@@ -106,6 +127,8 @@ func TestFingerprintCoversWhatIsRead_catches(t *testing.T) {
 		"priority":   func(first, s *corev1.PodSpec) { s.Priority = first.Priority },
 		"containers": func(first, s *corev1.PodSpec) { s.InitContainers = first.InitContainers },
 		"spread":     func(first, s *corev1.PodSpec) { s.TopologySpreadConstraints = first.TopologySpreadConstraints },
+		"ports":      func(first, s *corev1.PodSpec) { s.Containers[0].Ports = first.Containers[0].Ports },
+		"affinity":   func(first, s *corev1.PodSpec) { s.Affinity = first.Affinity },
 	}
 	for name, plant := range missing {
 		group := func(pods []*corev1.Pod) []demand.Demand {

@@ -6,48 +6,12 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	schedulinghelper "k8s.io/component-helpers/scheduling/corev1"
 )
 
-// Group answers the demands of those of the pods that are Ours, sorted by Key. The order of pods makes no difference. O(pods).
+// Group answers the demands of those of the pods that are Ours, as if there were nothing else in the cluster, sorted by Key.
 func Group(pods []*corev1.Pod) []Demand {
-	g := newGroups()
-	for _, pod := range pods {
-		if Classify(pod) == Ours {
-			g.add(pod, waiting(pod))
-		}
-	}
-	return g.demands()
-}
-
-// OfMoving answers the demands of the successors that pods on nodes that the cloud will take are going to have: pods that ask for a GPU,
-// have a controller that makes another one, and have not ended. What is bound to where is not looked at, so the successors have
-// the Key of an equal pod that waits. Their Since is zero. A pod that is terminating has a successor already, or gets none.
-func OfMoving(pods []*corev1.Pod) []Demand {
-	g := newGroups()
-	for _, pod := range pods {
-		if lasting(pod) == Ours && metav1.GetControllerOfNoCopy(pod) != nil {
-			g.add(pod, Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Moving: true})
-		}
-	}
-	return g.demands()
-}
-
-// Merge answers the demands of all lists as one, sorted by Key; demands of the same Key become one. The lists are not changed.
-func Merge(lists ...[]Demand) []Demand {
-	byKey := map[string]*Demand{}
-	for _, list := range lists {
-		for _, d := range list {
-			if known, ok := byKey[d.Key]; ok {
-				known.Pods = append(known.Pods, d.Pods...)
-				continue
-			}
-			d.Pods = slices.Clone(d.Pods)
-			byKey[d.Key] = &d
-		}
-	}
-	return sorted(byKey)
+	return NewNeighbourhood(Surroundings{Waiting: pods}).Demands()
 }
 
 func waiting(pod *corev1.Pod) Pod {
@@ -61,10 +25,10 @@ func waiting(pod *corev1.Pod) Pod {
 	return p
 }
 
-// groups collects pods by what they ask for.
+// groups collects pods by what they ask for and who chooses them.
 type groups struct {
 	byContent map[string]*Demand // by encoding.demand
-	byPrint   map[string]*Demand // by encoding.fingerprint: the short way to the same
+	byPrint   map[string]*Demand // by encoding.fingerprint, what is asked of neighbours and who chooses: the short way to the same
 	buffer    encoding
 }
 
@@ -72,25 +36,27 @@ func newGroups() *groups {
 	return &groups{byContent: map[string]*Demand{}, byPrint: map[string]*Demand{}}
 }
 
-func (g *groups) add(pod *corev1.Pod, entry Pod) {
-	g.buffer = g.buffer[:0].fingerprint(&pod.Spec)
+func (g *groups) add(w *waitingPod, chosen *choice) {
+	g.buffer = g.buffer[:0].number(int64(w.asks.id)).number(int64(chosen.id)).fingerprint(&w.pod.Spec)
 	d, ok := g.byPrint[string(g.buffer)]
 	if !ok {
 		printed := string(g.buffer)
-		d = g.of(pod)
+		d = g.of(w, chosen)
 		g.byPrint[printed] = d
 	}
-	d.Pods = append(d.Pods, entry)
+	d.Pods = append(d.Pods, w.entry)
 }
 
 // of answers the demand that the pod belongs to, a new one if there is none.
-func (g *groups) of(pod *corev1.Pod) *Demand {
+func (g *groups) of(w *waitingPod, chosen *choice) *Demand {
 	d := &Demand{
-		Requests:    Requests(pod),
-		Select:      SelectionOf(&pod.Spec),
-		Priority:    schedulinghelper.PodPriority(pod),
-		Unsupported: unsupported(pod),
+		Requests:    Requests(w.pod),
+		Select:      SelectionOf(&w.pod.Spec),
+		Priority:    schedulinghelper.PodPriority(w.pod),
+		Neighbours:  w.asks.neighbours,
+		Unsupported: join(unsupported(w.pod), w.asks.problems.String()),
 	}
+	d.Neighbours.Chosen, d.Neighbours.Ports = chosen.chosen, hostPorts(&w.pod.Spec)
 	g.buffer = g.buffer[:0].demand(d)
 	if known, ok := g.byContent[string(g.buffer)]; ok {
 		return known
@@ -109,11 +75,9 @@ func join(a, b string) string {
 	return a + ". " + b
 }
 
-func (g *groups) demands() []Demand { return sorted(g.byContent) }
-
-func sorted(by map[string]*Demand) []Demand {
-	all := make([]Demand, 0, len(by))
-	for _, d := range by {
+func (g *groups) demands() []Demand {
+	all := make([]Demand, 0, len(g.byContent))
+	for _, d := range g.byContent {
 		slices.SortFunc(d.Pods, comparePods)
 		all = append(all, *d)
 	}

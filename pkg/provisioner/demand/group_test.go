@@ -59,9 +59,6 @@ func TestKeyDistinguishes(t *testing.T) {
 		"order of values":       {requiring(expressions(is("z", in, "a", "b"))), requiring(expressions(is("z", in, "b", "a"))), true},
 		"order of terms":        {requiring(expressions(is("z", in, "a")), expressions(is("y", exists))), requiring(expressions(is("y", exists)), expressions(is("z", in, "a"))), true},
 		"how long it tolerates": {func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Key: "a", TolerationSeconds: &seconds}} }, func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Key: "a", Operator: "Equal"}} }, true},
-		"preferred pod affinity": {func(p *corev1.Pod) {
-			p.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{{Weight: 1}}}}
-		}, func(*corev1.Pod) {}, true},
 		"amount": {func(p *corev1.Pod) {
 			p.Spec.Containers[0] = requests("cpu", "3", "memory", "4Gi", "nvidia.com/gpu", "1")
 		}, func(*corev1.Pod) {}, false},
@@ -84,9 +81,9 @@ func TestKeyDistinguishes(t *testing.T) {
 	}
 }
 
-func TestOfMoving(t *testing.T) {
+func TestMovingPodsHaveSuccessors(t *testing.T) {
 	now := metav1.NewTime(since)
-	pods := []*corev1.Pod{
+	moving := []*corev1.Pod{
 		gpuPod("moves", running),
 		gpuPod("also", running, func(p *corev1.Pod) { p.Status.NominatedNodeName = "n" }),
 		gpuPod("alone", running, func(p *corev1.Pod) { p.OwnerReferences = nil }),
@@ -95,14 +92,10 @@ func TestOfMoving(t *testing.T) {
 		gpuPod("done", running, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }),
 		gpuPod("cpu", running, func(p *corev1.Pod) { p.Spec.Containers = []corev1.Container{requests("cpu", "1")} }),
 	}
-	moving := demand.OfMoving(pods)
-	waiting := demand.Group([]*corev1.Pod{gpuPod("new")})
-	if len(moving) != 1 || moving[0].Key != waiting[0].Key {
-		t.Fatalf("moving %+v\nwaiting %+v", moving, waiting)
-	}
-	merged := demand.Merge(waiting, moving)
-	if len(merged) != 1 || len(waiting[0].Pods) != 1 || len(moving[0].Pods) != 2 {
-		t.Fatalf("merged %+v\nwaiting %+v\nmoving %+v", merged, waiting, moving)
+	waiting := []*corev1.Pod{gpuPod("new")}
+	merged := demand.NewNeighbourhood(demand.Surroundings{Waiting: waiting, Moving: moving, Placed: moving}).Demands()
+	if len(merged) != 1 || merged[0].Key != demand.Group(waiting)[0].Key {
+		t.Fatalf("want one demand with the key of the pod that waits: %+v", merged)
 	}
 	var got []string
 	for _, p := range merged[0].Pods {
@@ -176,7 +169,9 @@ func TestKeysProperty_catches(t *testing.T) {
 		"node selector is forgotten": stripped(func(s *corev1.PodSpec) { s.NodeSelector = nil }),
 		"affinity is forgotten":      stripped(func(s *corev1.PodSpec) { s.Affinity = nil }),
 		"a pod is lost": func(pods []*corev1.Pod) []demand.Demand {
-			return demand.Merge(demand.Group(pods[:1]), demand.Group(pods[:1]))
+			lost := demand.Group(pods[:1])
+			lost[0].Pods = slices.Repeat(lost[0].Pods, 2)
+			return lost
 		},
 		"unsorted": func(pods []*corev1.Pod) []demand.Demand {
 			return slices.Concat(demand.Group(pods[:1]), demand.Group(pods[1:]))

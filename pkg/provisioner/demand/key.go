@@ -29,8 +29,40 @@ func (e encoding) demand(d *Demand) encoding {
 	for _, name := range names {
 		e = e.text(string(name)).number(d.Requests[name])
 	}
-	return e.selection(&d.Select).number(int64(d.Priority)).text(d.Unsupported)
+	return e.selection(&d.Select).number(int64(d.Priority)).text(d.Unsupported).neighbours(&d.Neighbours)
 }
+
+// neighbours is empty for a pod that has nothing to do with others, which most have not.
+func (e encoding) neighbours(n *Neighbours) encoding {
+	if len(n.Chosen)+len(n.Spread)+len(n.Near)+len(n.Apart)+len(n.Preferred)+len(n.Ports) == 0 {
+		return e
+	}
+	e = e.number(int64(len(n.Chosen)))
+	for _, key := range n.Chosen {
+		e = e.text(string(key))
+	}
+	e = e.number(int64(len(n.Spread)))
+	for _, s := range n.Spread {
+		e = e.around(s.Term).number(int64(s.MaxSkew)).number(int64(s.MinDomains)).flag(s.Soft).flag(s.AnyNode).flag(s.HonorTaints)
+	}
+	for _, terms := range [][]Term{n.Near, n.Apart} {
+		e = e.number(int64(len(terms)))
+		for _, t := range terms {
+			e = e.around(t)
+		}
+	}
+	e = e.number(int64(len(n.Preferred)))
+	for _, p := range n.Preferred {
+		e = e.around(p.Term).number(int64(p.Weight))
+	}
+	e = e.number(int64(len(n.Ports)))
+	for _, p := range n.Ports {
+		e = e.text(p.Protocol).text(p.Address).number(int64(p.Port))
+	}
+	return e
+}
+
+func (e encoding) around(t Term) encoding { return e.text(t.TopologyKey).text(string(t.Selector)) }
 
 func (e encoding) selection(s *Selection) encoding {
 	keys := slices.AppendSeq(make([]string, 0, len(s.NodeSelector)), maps.Keys(s.NodeSelector))

@@ -35,7 +35,6 @@ func unsupported(pod *corev1.Pod) string {
 	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range containers {
 			p.resources(&containers[i].Resources)
-			p.ports(&containers[i], spec.HostNetwork)
 		}
 	}
 	if spec.Resources != nil {
@@ -46,7 +45,6 @@ func unsupported(pod *corev1.Pod) string {
 		p.add("spec.resourceClaims", "GPUs by dynamic resource allocation are not supported yet; ask for %s in resources.limits instead",
 			v1alpha1.ResourceGPU)
 	}
-	p.neighbours(spec)
 	p.volumes(spec.Volumes)
 	if spec.OS != nil && spec.OS.Name != corev1.Linux {
 		p.add("spec.os", "only Linux nodes are launched; leave it out or say linux")
@@ -98,37 +96,6 @@ func known(name corev1.ResourceName) bool {
 		return true
 	}
 	return false
-}
-
-func (p *problems) ports(c *corev1.Container, hostNetwork bool) {
-	for i := range c.Ports {
-		// The API server fills in hostPort for pods on the host's network, but not in a manifest that it has not seen.
-		if c.Ports[i].HostPort != 0 || hostNetwork {
-			p.add("spec.containers[].ports[].hostPort", "ports of the host are not supported yet; remove hostPort and use a Service, "+
-				"or with hostNetwork leave the ports out")
-			return
-		}
-	}
-}
-
-// neighbours finds demands on which other pods are near. Preferences among them only order nodes that all would do.
-func (p *problems) neighbours(spec *corev1.PodSpec) {
-	if a := spec.Affinity; a != nil {
-		if a.PodAffinity != nil && len(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
-			p.add("spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution",
-				"not supported yet; make it preferred, or name the zone with nodeSelector %s", corev1.LabelTopologyZone)
-		}
-		if a.PodAntiAffinity != nil && len(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
-			p.add("spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
-				"not supported yet; make it preferred, or ask for all GPUs of an instance type so that a pod has its node for itself")
-		}
-	}
-	for i := range spec.TopologySpreadConstraints {
-		if spec.TopologySpreadConstraints[i].WhenUnsatisfiable != corev1.ScheduleAnyway {
-			p.add("spec.topologySpreadConstraints[].whenUnsatisfiable", "DoNotSchedule is not supported yet; use ScheduleAnyway")
-			return
-		}
-	}
 }
 
 // volumes finds those that tie a pod to where its data is.

@@ -20,44 +20,37 @@ func TestUnsupported(t *testing.T) {
 	volume := func(s corev1.VolumeSource) func(*corev1.Pod) {
 		return func(p *corev1.Pod) { p.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: s}} }
 	}
-	spread := func(action corev1.UnsatisfiableConstraintAction) func(*corev1.Pod) {
+	spread := func(skew int32) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
-			p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{WhenUnsatisfiable: action}}
+			p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: skew, TopologyKey: "zone"}}
 		}
 	}
-	term := []corev1.PodAffinityTerm{{TopologyKey: "zone"}}
-	weighted := []corev1.WeightedPodAffinityTerm{{Weight: 1}}
 	tests := map[string]struct {
 		change func(*corev1.Pod)
 		want   []string // each must be in the message; none: supported
 	}{
-		"a plain GPU pod":          {func(*corev1.Pod) {}, nil},
-		"EFA":                      {asks("nvidia.com/gpu", "8", "vpc.amazonaws.com/efa", "4", "ephemeral-storage", "1Gi"), nil},
-		"required pod affinity":    {affinity(corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: term}}), []string{"spec.affinity.podAffinity.required", "make it preferred"}},
-		"required anti-affinity":   {affinity(corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: term}}), []string{"spec.affinity.podAntiAffinity.required"}},
-		"preferred pod affinities": {affinity(corev1.Affinity{PodAffinity: &corev1.PodAffinity{PreferredDuringSchedulingIgnoredDuringExecution: weighted}, PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: weighted}}), nil},
-		"spread, hard":             {spread(corev1.DoNotSchedule), []string{"spec.topologySpreadConstraints", "ScheduleAnyway"}},
-		"spread, soft":             {spread(corev1.ScheduleAnyway), nil},
-		"PVC":                      {volume(corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "x"}}), []string{"spec.volumes[data].persistentVolumeClaim"}},
-		"ephemeral PVC":            {volume(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}), []string{"spec.volumes[data].ephemeral"}},
-		"emptyDir":                 {volume(corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}), nil},
-		"hostPort": {func(p *corev1.Pod) {
-			p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80, HostPort: 80}}
-		}, []string{"hostPort"}},
-		"container port":         {func(p *corev1.Pod) { p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80}} }, nil},
-		"host network, no ports": {func(p *corev1.Pod) { p.Spec.HostNetwork = true }, nil},
-		"resource claims":        {func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "x"}} }, []string{"spec.resourceClaims", "nvidia.com/gpu"}},
-		"MIG":                    {asks("nvidia.com/mig-1g.5gb", "1"), []string{"resources.requests[nvidia.com/mig-1g.5gb]", "whole GPUs"}},
-		"shared":                 {asks("nvidia.com/gpu.shared", "1"), []string{"resources.requests[nvidia.com/gpu.shared]", "whole GPUs"}},
-		"fraction":               {asks("nvidia.com/gpu", "500m"), []string{"500m is not a whole number"}},
-		"request is not limit":   {func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Limits = list("nvidia.com/gpu", "2") }, []string{"is 2 while the request is 1"}},
+		"a plain GPU pod":               {func(*corev1.Pod) {}, nil},
+		"EFA":                           {asks("nvidia.com/gpu", "8", "vpc.amazonaws.com/efa", "4", "ephemeral-storage", "1Gi"), nil},
+		"PVC":                           {volume(corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "x"}}), []string{"spec.volumes[data].persistentVolumeClaim"}},
+		"ephemeral PVC":                 {volume(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}), []string{"spec.volumes[data].ephemeral"}},
+		"emptyDir":                      {volume(corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}), nil},
+		"a term without a topology key": {affinity(corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: make([]corev1.PodAffinityTerm, 1)}}), []string{"spec.affinity.podAffinity.required", "topologyKey"}},
+		"a label selector that is not valid": {affinity(corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
+			{Weight: 1, PodAffinityTerm: corev1.PodAffinityTerm{TopologyKey: "zone", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a b": ""}}}},
+		}}}), []string{"spec.affinity.podAntiAffinity.preferred", "not valid"}},
+		"a skew below 1":       {spread(0), []string{"maxSkew"}},
+		"resource claims":      {func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "x"}} }, []string{"spec.resourceClaims", "nvidia.com/gpu"}},
+		"MIG":                  {asks("nvidia.com/mig-1g.5gb", "1"), []string{"resources.requests[nvidia.com/mig-1g.5gb]", "whole GPUs"}},
+		"shared":               {asks("nvidia.com/gpu.shared", "1"), []string{"resources.requests[nvidia.com/gpu.shared]", "whole GPUs"}},
+		"fraction":             {asks("nvidia.com/gpu", "500m"), []string{"500m is not a whole number"}},
+		"request is not limit": {func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Limits = list("nvidia.com/gpu", "2") }, []string{"is 2 while the request is 1"}},
 		"limit only": {func(p *corev1.Pod) {
 			p.Spec.Containers[0].Resources = corev1.ResourceRequirements{Limits: list("nvidia.com/gpu", "2")}
 		}, nil},
 		"huge pages":               {asks("nvidia.com/gpu", "1", "hugepages-2Mi", "4Mi"), []string{"hugepages-2Mi"}},
 		"unknown resource":         {asks("nvidia.com/gpu", "1", "rdma/hca", "1"), []string{"resources.requests[rdma/hca]"}},
 		"none of it":               {asks("nvidia.com/gpu", "1", "rdma/hca", "0"), nil},
-		"two at once":              {func(p *corev1.Pod) { asks("nvidia.com/gpu", "1", "rdma/hca", "1")(p); spread(corev1.DoNotSchedule)(p) }, []string{"rdma/hca", "ScheduleAnyway"}},
+		"two at once":              {func(p *corev1.Pod) { asks("nvidia.com/gpu", "1", "rdma/hca", "1")(p); spread(0)(p) }, []string{"rdma/hca", "maxSkew"}},
 		"windows":                  {func(p *corev1.Pod) { p.Spec.OS = &corev1.PodOS{Name: corev1.Windows} }, []string{"spec.os"}},
 		"linux":                    {func(p *corev1.Pod) { p.Spec.OS = &corev1.PodOS{Name: corev1.Linux} }, nil},
 		"bad Gt":                   {requiring(expressions(is("memory", gt, "16Gi"))), []string{"spec.affinity.nodeAffinity.required", `"memory"`, "16Gi"}},

@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	schedulinghelper "k8s.io/component-helpers/scheduling/corev1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -110,12 +111,14 @@ type lists struct {
 	claims       v1alpha1.NodeClaimList
 	provisioners v1alpha1.ProvisionerList
 	daemonSets   appsv1.DaemonSetList
+	namespaces   metav1.PartialObjectMetadataList
 	nodes        corev1.NodeList
 	pods         corev1.PodList
 }
 
 func (m *Mirror) read(ctx context.Context) (*lists, error) {
 	var l lists
+	l.namespaces.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
 	for what, list := range orderedLists(&l) {
 		if err := m.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return nil, fmt.Errorf("listing %s: %w", what, err)
@@ -127,7 +130,7 @@ func (m *Mirror) read(ctx context.Context) (*lists, error) {
 func orderedLists(l *lists) func(yield func(string, client.ObjectList) bool) {
 	return func(yield func(string, client.ObjectList) bool) {
 		_ = yield("NodeClaims", &l.claims) && yield("Provisioners", &l.provisioners) && yield("DaemonSets", &l.daemonSets) &&
-			yield("Nodes", &l.nodes) && yield("Pods", &l.pods)
+			yield("Namespaces", &l.namespaces) && yield("Nodes", &l.nodes) && yield("Pods", &l.pods)
 	}
 }
 
@@ -157,7 +160,9 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	v.Nodes = m.nodes(l.nodes.Items, pods, v.Claims, now)
 	v.Daemons = daemons(l.daemonSets.Items)
 	v.Learned = m.learned()
-	v.Demands = demands(l.pods.Items, pods, v.Claims, v.Nodes)
+	around := demand.NewNeighbourhood(surroundings(l, pods, v.Claims, v.Nodes))
+	v.Demands = around.Demands()
+	keepCompany(v.Nodes, pods, around)
 	m.noteRefusals(&v)
 	v.Refused = m.refusalsOf(v.Demands)
 	return v, nil
@@ -251,28 +256,4 @@ func daemons(items []appsv1.DaemonSet) []demand.Daemon {
 		sets[i] = &items[i]
 	}
 	return demand.Daemons(sets)
-}
-
-// demands are the pods that wait, and those whose node the cloud is about to take: their successors will need a place, and its launch
-// must not wait until they have been evicted.
-func demands(pods []corev1.Pod, placed podsByNode, claims []plan.Claim, nodes []plan.Node) []demand.Demand {
-	waiting := make([]*corev1.Pod, 0, 64)
-	for i := range pods {
-		if p := &pods[i]; p.Spec.NodeName == "" && !slices.Contains(placed.nominated[p.Status.NominatedNodeName], p) {
-			waiting = append(waiting, p)
-		}
-	}
-	noticed := map[string]bool{}
-	for _, c := range claims {
-		if r := c.Object.Status.Retire; r != nil && r.Reason == v1alpha1.RetireNotice {
-			noticed[c.Object.Name] = true
-		}
-	}
-	var moving []*corev1.Pod
-	for _, n := range nodes {
-		if n.Claim != "" && noticed[n.Claim] {
-			moving = append(moving, placed.bound[n.Name]...)
-		}
-	}
-	return demand.Merge(demand.Group(waiting), demand.OfMoving(moving))
 }

@@ -70,8 +70,8 @@ func (g *growth) setAside() {
 	promised, nominated := g.promises(), g.nodeBins()
 	for i := range g.view.Demands {
 		d := &g.view.Demands[i]
-		if d.Unsupported != "" {
-			g.hold(d, d.Pods, v1alpha1.HeldUnsupported, d.Unsupported)
+		if because := notUnderstood(d); because != "" {
+			g.hold(d, d.Pods, v1alpha1.HeldUnsupported, because)
 			continue
 		}
 		w := waiting{demand: d, levels: d.Select.Matchers()}
