@@ -31,6 +31,7 @@ const (
 	HeldConstraint    Reason = "NoMatchingOffering"    // no type, zone or market of any Provisioner satisfies the pod's requirements
 	HeldNoShape       Reason = "NoInstanceTypeFits"    // those that match are all too small
 	HeldLimit         Reason = "LimitReached"          // it would fit, a Provisioner's limit is in the way
+	HeldDraining      Reason = "LimitDraining"         // as before, but only until nodes that are leaving are gone
 	HeldStockout      Reason = "InsufficientCapacity"  // EC2 has none at the moment
 	HeldQuota         Reason = "QuotaReached"          // the account's quota is used up
 	HeldOutage        Reason = "CloudUnavailable"      // EC2 does not answer, or denies

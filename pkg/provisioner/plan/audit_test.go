@@ -43,8 +43,26 @@ func faults(v View, d Decision) []string {
 		if h.Reason == "" || len(h.Message) < 20 || len(h.Pods) == 0 {
 			a.fault("held %s says too little: %s %q, %d pods", h.Demand, h.Reason, h.Message, len(h.Pods))
 		}
+		a.counts(h)
 	}
 	return a.found
+}
+
+// counts: what the offerings failed on adds up, the reason is among it, and a miss says what to change.
+func (a *auditor) counts(h Held) {
+	sum := 0
+	for reason, n := range h.Obstacles {
+		sum += n
+		if n <= 0 {
+			a.fault("held %s: %d offerings failed on %s", h.Demand, n, reason)
+		}
+	}
+	if sum != h.Offers || h.Offers > 0 && h.Obstacles[h.Reason] == 0 {
+		a.fault("held %s for %s: %d offerings, failed %v", h.Demand, h.Reason, h.Offers, h.Obstacles)
+	}
+	if len(h.Misses) > 3 || slices.ContainsFunc(h.Misses, func(m Miss) bool { return len(m.Changes) == 0 }) {
+		a.fault("held %s: misses %+v", h.Demand, h.Misses)
+	}
 }
 
 type auditor struct {

@@ -45,6 +45,11 @@ type Held struct {
 	Message string
 	// Provisioner whose limit is in the way, or that came nearest; empty if none did.
 	Provisioner string
-	// Obstacles counts, for each reason, the offerings that failed on it first.
-	Obstacles map[v1alpha1.Reason]int
+	// Offers is how many things the Provisioners can buy: instance type, zone, market and labels. Obstacles counts, for each reason, those
+	// that failed on it first, and sums up to Offers.
+	Offers    int                     `json:",omitempty"`
+	Obstacles map[v1alpha1.Reason]int `json:",omitempty"`
+	// Misses are what would have served a pod of the demand if something were otherwise, the nearest first; at most 3. Each is true on its
+	// own: once its changes are made, another decision about one such pod buys a node of it or of something that is cheaper.
+	Misses []Miss `json:",omitempty"`
 }

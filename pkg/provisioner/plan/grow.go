@@ -305,9 +305,11 @@ func (g *growth) take(p binpack.Problem, solved binpack.Plan) {
 		// Not what the solver answers: its prices are raised by what interruptions cost.
 		g.decision.CostMicroUSDPerHour += int64(n.Copies) * g.offers[n.Offerings[0]].source.PriceMicroUSDPerHour
 	}
-	for _, h := range solved.Held {
-		w := g.waiting[h.Demand]
-		g.holdSolved(w.demand, pods(binpack.Content{Demand: h.Demand, Count: h.Count}), h, p)
+	if len(solved.Held) > 0 {
+		s := newSearch(g, &p, &solved)
+		for _, h := range solved.Held {
+			s.holdSolved(g.waiting[h.Demand].demand, pods(binpack.Content{Demand: h.Demand, Count: h.Count}), h)
+		}
 	}
 	slices.SortFunc(g.decision.Placed, func(a, b Placed) int { return cmp.Compare(a.Pod, b.Pod) })
 	slices.SortStableFunc(g.decision.Held, func(a, b Held) int {

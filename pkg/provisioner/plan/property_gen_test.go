@@ -130,8 +130,10 @@ func drawProvisioner(t *rapid.T, name string) Provisioner {
 		spec.Template.Labels = map[string]string{v1alpha1.LabelInstanceFamily: "g4dn", "example.com/team": "a"}
 	}
 	limits := v1alpha1.Limits{}
-	for key, most := range map[corev1.ResourceName]int{v1alpha1.LimitGPU: 20, v1alpha1.LimitNodes: 6, v1alpha1.LimitCostPerHour: 30,
-		corev1.ResourceCPU: 200, v1alpha1.ResourceGPU: 20} {
+	most := map[corev1.ResourceName]int{v1alpha1.LimitGPU: 20, v1alpha1.LimitNodes: 6, v1alpha1.LimitCostPerHour: 30,
+		corev1.ResourceCPU: 200, v1alpha1.ResourceGPU: 20}
+	for _, key := range sortedKeys(most) { // in order, or else rapid cannot draw the same again
+		most := most[key]
 		if n := rapid.IntRange(-most, most).Draw(t, string(key)); n >= 0 {
 			limits[key] = *resource.NewQuantity(int64(n), resource.DecimalSI)
 		}

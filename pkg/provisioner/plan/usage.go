@@ -224,6 +224,7 @@ type limit struct {
 	resource    corev1.ResourceName
 	ceiling     int64 // in the unit of amount
 	used        int64
+	leaving     int64 // of used: what is free once the claims that are leaving, and machines without a claim, are gone
 }
 
 // ledger lists every limit of every Provisioner with what runs, launches and drains against it. A claim counts with its debit from its
@@ -241,12 +242,17 @@ func ledger(v *View) []limit {
 			for i := range v.Claims {
 				c := &v.Claims[i].Object
 				if c.Spec.Provisioner == l.provisioner {
-					l.used += amount(name, c.DebitOf()[name])
+					debit := amount(name, c.DebitOf()[name])
+					l.used += debit
+					if v.Claims[i].Leaving {
+						l.leaving += debit
+					}
 				}
 			}
 			for i, o := range v.Orphans {
 				if o.Provisioner == l.provisioner {
 					l.used += amount(name, orphans[i][name])
+					l.leaving += amount(name, orphans[i][name])
 				}
 			}
 			limits = append(limits, l)

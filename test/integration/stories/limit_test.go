@@ -50,6 +50,6 @@ func (s *story) heldByLimit(count int) {
 		return nil
 	})
 	for _, p := range waiting {
-		s.said(30*time.Second, p.UID, string(v1alpha1.HeldLimit), "spec.limits.gpu of Provisioner "+s.name+" is 6", "if the limit were at least 7")
+		s.said(30*time.Second, p.UID, string(v1alpha1.HeldLimit), "spec.limits.gpu of Provisioner "+s.name+" is 6", "if limits.gpu of Provisioner "+s.name+" were at least 7")
 	}
 }

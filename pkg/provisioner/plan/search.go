@@ -1,0 +1,253 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// search looks for what would have served a held demand. It sees what the decision leaves of stock and limits, claims debited with the
+// most that their choices take, as the next decision will see it.
+type search struct {
+	g       *growth
+	p       *binpack.Problem
+	left    binpack.Remains
+	byPrice []int                  // the offers, in the order of tier, price, key
+	granted map[string]binpack.Set // the offers that satisfy a requirement, by its text
+}
+
+func newSearch(g *growth, p *binpack.Problem, solved *binpack.Plan) *search {
+	s := &search{g: g, p: p, granted: map[string]binpack.Set{}}
+	for _, l := range p.Limits {
+		s.left.Room = append(s.left.Room, l.Remaining)
+	}
+	for i := range p.Offerings {
+		s.left.Stock = append(s.left.Stock, p.Offerings[i].Stock)
+		s.byPrice = append(s.byPrice, i)
+	}
+	sold := map[*Offering]int{} // the pools' offers of one offering share its stock
+	for _, n := range solved.Nodes {
+		sold[g.offers[n.Offerings[0]].source] += n.Copies
+	}
+	for i := range s.left.Stock {
+		if s.left.Stock[i] > 0 {
+			s.left.Stock[i] = max(0, s.left.Stock[i]-sold[g.offers[i].source])
+		}
+	}
+	for _, c := range g.decision.Create {
+		for i, l := range g.limits {
+			if l.provisioner == c.Spec.Provisioner {
+				s.left.Room[i] -= amount(l.resource, c.Spec.Debit[l.resource])
+			}
+		}
+	}
+	slices.SortFunc(s.byPrice, func(a, b int) int {
+		x, y := &p.Offerings[a], &p.Offerings[b]
+		return cmp.Or(cmp.Compare(x.Tier, y.Tier), cmp.Compare(x.PriceMicroUSDPerHour, y.PriceMicroUSDPerHour), cmp.Compare(x.Name, y.Name))
+	})
+	return s
+}
+
+// obstacles answers how many obstacles each offer has for pods of a size, and how many of those are none that time will take away by itself:
+// limits that have room once what is leaving has gone.
+func (s *search) obstacles(size binpack.Vector) (count, lasting []int) {
+	count, lasting = make([]int, len(s.p.Offerings)), make([]int, len(s.p.Offerings))
+	for i := range s.p.Offerings {
+		s.p.Obstacles(&s.left, size, i, func(r binpack.Reason, index int) {
+			count[i]++
+			if r != binpack.ReasonLimit || s.lacking(i, index) > s.g.limits[index].leaving {
+				lasting[i]++
+			}
+		})
+	}
+	return count, lasting
+}
+
+// lacking is how much a limit is short of for one node of an offering.
+func (s *search) lacking(offering, limit int) int64 {
+	for _, c := range s.p.Offerings[offering].Charges {
+		if c.Limit == limit {
+			return c.Amount - s.left.Room[limit]
+		}
+	}
+	return 0
+}
+
+// best answers the offer of a set with the fewest obstacles, the cheapest of those; -1: the set is empty.
+func (s *search) best(of binpack.Set, obstacles []int) int {
+	best := -1
+	for _, i := range s.byPrice {
+		if of.Has(i) && (best < 0 || obstacles[i] < obstacles[best]) {
+			best = i
+		}
+	}
+	return best
+}
+
+// leaving answers the best offer that is kept from a demand by nothing but limits that what is leaving still takes, and how many offers are.
+func (s *search) leaving(of binpack.Set, count, lasting []int) (best, many int) {
+	best = -1
+	for _, i := range s.byPrice {
+		if of.Has(i) && count[i] > 0 && lasting[i] == 0 {
+			many++
+			if best < 0 || count[i] < count[best] {
+				best = i
+			}
+		}
+	}
+	return best, many
+}
+
+// reopening answers the offer of a set that has no obstacle but being closed and opens first, the cheapest of those that do at the same
+// time; if all have other obstacles, one with the fewest; -1: nothing in the set is closed.
+func (s *search) reopening(of binpack.Set, count []int) int {
+	best := -1
+	for _, i := range s.byPrice {
+		o := s.g.offers[i].source
+		if !of.Has(i) || count[i] == 0 || o.Closed == "" && o.Stock < 0 {
+			continue
+		}
+		if best < 0 || cmp.Or(cmp.Compare(count[i], count[best]), o.Until.Compare(s.g.offers[best].source.Until)) < 0 {
+			best = i
+		}
+	}
+	return best
+}
+
+// miss describes an offer with everything that stands between it and pods of a size, and what they would have to ask less for before.
+func (s *search) miss(d *demand.Demand, size binpack.Vector, i int, by []relaxation) Miss {
+	o := &s.g.offers[i]
+	m := Miss{Provisioner: o.pool.provisioner.Object.Name, Offering: o.source.OfferingKey, PriceMicroUSDPerHour: o.source.PriceMicroUSDPerHour}
+	for _, less := range by {
+		if !less.taints {
+			m.Changes = append(m.Changes, less.drop)
+			continue
+		}
+		wanted := d.Select.Matcher(nil)
+		for t := range o.pool.taints {
+			if !wanted.Tolerates(o.pool.taints[t : t+1]) {
+				m.Changes = append(m.Changes, Change{Kind: Tolerate, Taint: &o.pool.taints[t]})
+			}
+		}
+	}
+	s.p.Obstacles(&s.left, size, i, func(r binpack.Reason, index int) {
+		m.Changes = append(m.Changes, s.change(o, i, size, r, index))
+	})
+	return m
+}
+
+// change is what would take an obstacle away.
+func (s *search) change(o *offer, i int, size binpack.Vector, r binpack.Reason, index int) Change {
+	switch r {
+	case binpack.ReasonNoShape:
+		name := corev1.ResourceName(s.p.Resources[index])
+		return Change{Kind: AskLess, Resource: name, Need: size[index], Have: max(0, s.g.capacity(o)[name])}
+	case binpack.ReasonLimit:
+		l := s.g.limits[index]
+		return Change{Kind: RaiseLimit, Provisioner: l.provisioner, Resource: l.resource, Need: l.ceiling + s.lacking(i, index), Have: l.ceiling,
+			Used: l.ceiling - s.left.Room[index]}
+	default:
+		c := Change{Kind: Reopen, Reason: heldReason[r]}
+		if o.source.Until.After(s.g.view.Now) {
+			c.Until = o.source.Until
+		}
+		return c
+	}
+}
+
+// gone turns the limits of a miss into the leaving of what takes them.
+func (s *search) gone(m Miss) Miss {
+	m.Changes = slices.Clone(m.Changes)
+	for i := range m.Changes {
+		c := &m.Changes[i]
+		c.Kind = Leave
+		c.Claims, c.Until = s.g.leavingClaims(c.Provisioner, c.Resource)
+	}
+	return m
+}
+
+// leavingClaims names the claims that are leaving and take something of a limit, the first maxNamed of them, and by when the last will be
+// gone; zero if one has no deadline.
+func (g *growth) leavingClaims(provisioner string, resource corev1.ResourceName) (names []string, until time.Time) {
+	open := false
+	for i := range g.view.Claims {
+		c := &g.view.Claims[i]
+		if !c.Leaving || c.Object.Spec.Provisioner != provisioner || amount(resource, c.Object.DebitOf()[resource]) == 0 {
+			continue
+		}
+		if len(names) < maxNamed {
+			names = append(names, c.Object.Name)
+		}
+		if r := c.Object.Status.Retire; r == nil || r.Deadline == nil {
+			open = true
+		} else if r.Deadline.After(until) {
+			until = r.Deadline.Time
+		}
+	}
+	if open {
+		until = time.Time{}
+	}
+	return names, until
+}
+
+// nearest answers the misses of a held demand, the nearest first, at most three, and the one reason: a limit that has room once what is
+// leaving has gone is no limit that somebody has to raise. many is how many offers wait for nothing else.
+func (s *search) nearest(d *demand.Demand, h binpack.Held) (misses []Miss, reason v1alpha1.Reason, many int) {
+	held := &s.p.Demands[h.Demand]
+	allowed := held.Levels[len(held.Levels)-1].Offerings
+	count, lasting := s.obstacles(held.Size)
+	reason = heldReason[h.Reason]
+	switch h.Reason {
+	case binpack.ReasonLimit:
+		at, n := s.leaving(allowed, count, lasting)
+		if at >= 0 {
+			miss := s.miss(d, held.Size, at, nil)
+			return []Miss{s.gone(miss), miss}, v1alpha1.HeldDraining, n
+		}
+		if h.Nearest >= 0 {
+			misses = append(misses, s.miss(d, held.Size, h.Nearest, nil))
+		}
+	case binpack.ReasonNoShape:
+		if h.Nearest >= 0 {
+			misses = append(misses, s.miss(d, held.Size, h.Nearest, nil))
+		}
+	case binpack.ReasonStockout, binpack.ReasonQuota, binpack.ReasonOutage:
+		if at := s.reopening(allowed, count); at >= 0 {
+			misses = append(misses, s.miss(d, held.Size, at, nil))
+		}
+	}
+	if m, found := s.elsewhere(d, held.Size, count, h.Reason == binpack.ReasonConstraint); found {
+		misses = append(misses, m)
+	}
+	return misses, reason, 0
+}
+
+// elsewhere answers the best offer that the demand does not accept, and what it would have to ask less for: the fewest changes, then the
+// cheapest. Unless nothing is accepted at all, only an offer that could be bought at once is worth the mention.
+func (s *search) elsewhere(d *demand.Demand, size binpack.Vector, count []int, anything bool) (Miss, bool) {
+	if len(s.g.offers) == 0 {
+		return Miss{}, false
+	}
+	best, least, by := -1, 0, []relaxation(nil)
+	s.relaxed(s.asks(&d.Select), anything, func(granted binpack.Set, less []relaxation) {
+		i := s.best(granted, count)
+		if !anything && count[i] > 0 {
+			return
+		}
+		changes := count[i] + len(less)
+		if best < 0 || cmp.Or(cmp.Compare(changes, least), cmp.Compare(s.p.Offerings[i].Tier, s.p.Offerings[best].Tier),
+			cmp.Compare(s.p.Offerings[i].PriceMicroUSDPerHour, s.p.Offerings[best].PriceMicroUSDPerHour)) < 0 {
+			best, least, by = i, changes, less
+		}
+	})
+	if best < 0 {
+		return Miss{}, false
+	}
+	return s.miss(d, size, best, by), true
+}
