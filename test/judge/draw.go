@@ -1,0 +1,223 @@
+package judge
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
+)
+
+// feature is a kind of constraint. A world has some of them: one that had all would place nothing.
+type feature string
+
+const (
+	selectors feature = "selectors" // node selectors and affinity
+	taints    feature = "taints"
+	spread    feature = "spread"
+	near      feature = "near"  // pod affinity
+	apart     feature = "apart" // pod anti-affinity
+	ports     feature = "ports"
+	volumes   feature = "volumes"
+	daemons   feature = "daemons"
+	sizes     feature = "sizes" // init containers, ephemeral storage, network cards, pods limit
+	running   feature = "running"
+	inFlight  feature = "inflight"  // claims on their way
+	leaving   feature = "leaving"   // pods that terminate, pods that are nominated, nodes that are closed
+	custom    feature = "custom"    // labels that only a Provisioner gives
+	manyPools feature = "manypools" // several Provisioners
+)
+
+var features = []feature{selectors, taints, spread, near, apart, ports, volumes, daemons, sizes, running, inFlight, leaving, custom, manyPools}
+
+// draw makes a world out of a seed.
+type draw struct {
+	*rand.Rand
+	world
+	on    map[feature]bool
+	named int
+}
+
+// worldOf answers the world of a seed. only, if not empty, are the features that it may have.
+func worldOf(seed uint64, only ...feature) (*world, map[feature]bool) {
+	d := &draw{Rand: rand.New(rand.NewPCG(seed, 0x51)), on: map[feature]bool{}}
+	for _, f := range features {
+		d.on[f] = d.chance(35) && (len(only) == 0 || slices.Contains(only, f))
+	}
+	for _, f := range only {
+		d.on[f] = d.on[f] || d.chance(80)
+	}
+	d.market()
+	d.namespaces()
+	d.provisioners()
+	d.storage()
+	d.daemonSets()
+	templates := make([]*corev1.Pod, 1+d.IntN(4))
+	for i := range templates {
+		templates[i] = d.template(fmt.Sprintf("t%d", i))
+	}
+	d.cluster(templates)
+	d.waiting(templates)
+	d.claims()
+	return &d.world, d.on
+}
+
+// chance is true in percent of the cases.
+func (d *draw) chance(percent int) bool { return d.IntN(100) < percent }
+
+// often is chance where the feature is on, and false where it is not.
+func (d *draw) often(f feature, percent int) bool { return d.on[f] && d.chance(percent) }
+
+func pick[T any](d *draw, list ...T) T { return list[d.IntN(len(list))] }
+
+// some answers between 1 and all of the list, in its order.
+func some[T any](d *draw, list ...T) []T {
+	var chosen []T
+	must := d.IntN(len(list))
+	for i, one := range list {
+		if i == must || d.chance(40) {
+			chosen = append(chosen, one)
+		}
+	}
+	return chosen
+}
+
+// add puts an object into the world, under a name that no other has.
+func (d *draw) add(o client.Object, prefix string) {
+	d.named++
+	if o.GetName() == "" {
+		o.SetName(fmt.Sprintf("%s-%d", prefix, d.named))
+	}
+	o.SetUID(types.UID(fmt.Sprintf("uid-%s-%d", prefix, d.named)))
+	o.SetResourceVersion("1")
+	o.SetCreationTimestamp(metav1.NewTime(noon.Add(-1)))
+	d.objects = append(d.objects, o)
+}
+
+// sold are types of 1, 4 and 8 GPUs, large and small in CPU and memory.
+var sold = []string{"g4dn.xlarge", "g4dn.2xlarge", "g4dn.12xlarge", "g5.xlarge", "g5.4xlarge", "g5.12xlarge", "g5.48xlarge", "g6.xlarge", "g6.12xlarge", "p3.8xlarge"}
+
+// market draws what EC2 sells.
+func (d *draw) market() {
+	zones := []string{"us-east-1a", "us-east-1b", "us-east-1c", "us-east-1d"}[:1+d.IntN(4)]
+	d.zones = zones
+	if d.chance(20) {
+		d.zones = some(d, zones...)
+	}
+	facts := catalogue.Embedded()
+	for _, name := range some(d, sold...) {
+		kind, known := facts.Type(name)
+		if !known {
+			panic("the catalogue does not know " + name)
+		}
+		d.types = append(d.types, kind)
+		for _, zone := range zones {
+			if d.chance(15) {
+				continue
+			}
+			for _, market := range []cloud.Market{cloud.Spot, cloud.OnDemand} {
+				price := int64(kind.GPU.Count*500_000 + kind.VCPUs*20_000 + d.IntN(100_000))
+				if market == cloud.Spot {
+					price /= 3
+				}
+				d.offerings = append(d.offerings, cloud.Offering{OfferingKey: cloud.OfferingKey{InstanceType: name, Zone: zone, Market: market},
+					ZoneID: "use1-az" + zone[len(zone)-1:], PriceMicroUSDPerHour: price})
+			}
+		}
+	}
+	if len(d.offerings) == 0 {
+		d.offerings = append(d.offerings, cloud.Offering{OfferingKey: cloud.OfferingKey{InstanceType: d.types[0].Name, Zone: zones[0],
+			Market: cloud.OnDemand}, PriceMicroUSDPerHour: 1_000_000})
+	}
+	slices.SortFunc(d.offerings, func(a, b cloud.Offering) int { return a.Compare(b.OfferingKey) })
+}
+
+var spaces = []string{"default", "lab-a", "lab-b"}
+
+func (d *draw) namespaces() {
+	for _, name := range spaces {
+		d.add(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+			corev1.LabelMetadataName: name, "kind": name[:3]}}}, "ns")
+	}
+}
+
+// team is a label that only Provisioners give to nodes; rack one that only nodes of others, and some Provisioners, have.
+const (
+	team = "example.com/team"
+	rack = "example.com/rack"
+)
+
+var taintList = []corev1.Taint{
+	{Key: "dedicated", Value: "gpu", Effect: corev1.TaintEffectNoSchedule},
+	{Key: "dedicated", Value: "lab", Effect: corev1.TaintEffectNoExecute},
+	{Key: "old", Effect: corev1.TaintEffectPreferNoSchedule},
+	{Key: "nvidia.com/gpu", Value: "true", Effect: corev1.TaintEffectNoSchedule},
+}
+
+func (d *draw) provisioners() {
+	n := 1
+	if d.on[manyPools] {
+		n = 2 + d.IntN(2)
+	}
+	for range n {
+		p := &v1alpha1.Provisioner{}
+		spec := &p.Spec
+		spec.NodeClassRef.Name = className
+		spec.Weight = int32(pick(d, 0, 0, 10))
+		if d.chance(60) {
+			spec.Requirements = append(spec.Requirements, in(v1alpha1.LabelCapacityType, some(d, "spot", "on-demand")...))
+		}
+		if d.chance(15) {
+			spec.Requirements = append(spec.Requirements, in(v1alpha1.LabelInstanceFamily, some(d, "g4dn", "g5", "g6", "p3")...))
+		}
+		if d.chance(10) {
+			spec.Requirements = append(spec.Requirements, in(corev1.LabelTopologyZone, some(d, d.zones...)...))
+		}
+		if d.on[custom] {
+			d.labels(spec)
+		}
+		if d.often(taints, 50) {
+			spec.Template.Taints = []corev1.Taint{pick(d, taintList...)}
+		}
+		if d.often(taints, 20) {
+			spec.Template.StartupTaints = []corev1.Taint{{Key: "starting", Effect: corev1.TaintEffectNoSchedule}}
+		}
+		if d.often(sizes, 20) {
+			few := int32(3 + d.IntN(6))
+			spec.Template.Kubelet = &v1alpha1.Kubelet{MaxPods: &few}
+		}
+		d.add(p, "pool")
+	}
+}
+
+// labels gives a Provisioner labels of its own, given or left open.
+func (d *draw) labels(spec *v1alpha1.ProvisionerSpec) {
+	switch d.IntN(5) {
+	case 0:
+		spec.Template.Labels = map[string]string{team: pick(d, "red", "blue")}
+	case 1:
+		spec.Requirements = append(spec.Requirements, in(team, "red", "blue"))
+	case 2:
+		spec.Requirements = append(spec.Requirements, corev1.NodeSelectorRequirement{Key: team, Operator: corev1.NodeSelectorOpExists})
+	case 3:
+		spec.Requirements = append(spec.Requirements, corev1.NodeSelectorRequirement{Key: team, Operator: corev1.NodeSelectorOpNotIn,
+			Values: []string{"red"}})
+	}
+	if d.chance(40) {
+		if spec.Template.Labels == nil {
+			spec.Template.Labels = map[string]string{}
+		}
+		spec.Template.Labels[rack] = pick(d, "r1", "r2", "7")
+	}
+}
+
+func in(key string, values ...string) corev1.NodeSelectorRequirement {
+	return corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: values}
+}

@@ -1,0 +1,117 @@
+package judge
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+var (
+	first  = flag.Uint64("seed", 1, "the first world's seed")
+	worlds = flag.Int("worlds", 500, "how many worlds to judge")
+)
+
+// TestDecisions draws worlds, plans, and has kube-scheduler's plugins judge: every placement is accepted, whatever each claim turns out to
+// be, and no pod that is held for a constraint has a place. Each world is judged a second time some moments later.
+func TestDecisions(t *testing.T) {
+	total := newTally()
+	for seed := *first; seed < *first+uint64(*worlds) && !t.Failed(); seed++ {
+		w, _ := worldOf(seed)
+		v := judgeOnce(t, w, seed, total)
+		if t.Failed() || len(v.decision.Create) == 0 {
+			continue
+		}
+		w, err := w.later(t.Context(), seed, v.decision)
+		if err != nil {
+			t.Fatalf("seed %d, going on: %v", seed, err)
+		}
+		judgeOnce(t, w, seed, total)
+	}
+	t.Log(total)
+}
+
+// judgeOnce judges one world. What it finds is an error of the test, with the smallest world that shows it.
+func judgeOnce(t *testing.T, w *world, seed uint64, total *tally) verdict {
+	t.Helper()
+	v, err := judge(t.Context(), w, seed, nil)
+	if err != nil {
+		t.Fatalf("seed %d: %v", seed, err)
+	}
+	total.count(w, v)
+	total.excused += len(v.missed) - len(inexcusable(w, v))
+	if len(faults(w, v)) > 0 {
+		small := shrink(w, 600, func(smaller *world) bool { return len(faultsOf(t.Context(), smaller, seed)) > 0 })
+		t.Errorf("seed %d:\n  %s\nthe same in small:\n  %s\n%s", seed, strings.Join(faults(w, v), "\n  "),
+			strings.Join(faultsOf(t.Context(), small, seed), "\n  "), small)
+	}
+	return v
+}
+
+func faultsOf(ctx context.Context, w *world, seed uint64) []string {
+	v, err := judge(ctx, w, seed, nil)
+	if err != nil {
+		return nil // another fault
+	}
+	return faults(w, v)
+}
+
+// faults are what is wrong with a decision.
+func faults(w *world, v verdict) []string {
+	list := v.refused
+	for _, m := range inexcusable(w, v) {
+		list = append(list, fmt.Sprintf("pod %s/%s is held for %s, and fits %s", m.pod.Namespace, m.pod.Name, m.reason, m.node))
+	}
+	return list
+}
+
+// inexcusable are the pods that should not have been held. Where pods depend on each other the planner settles on one way to divide them
+// before it knows what fits where, and may hold a pod that another way would have served: TestDecisions bounds how often.
+func inexcusable(w *world, v verdict) []miss {
+	var list []miss
+	for _, m := range v.missed {
+		if !entangled(w, m.pod) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// entangled tells whether where the pod may go depends on where others are.
+func entangled(w *world, pod *corev1.Pod) bool {
+	depends := func(p *corev1.Pod) bool {
+		for _, what := range wants(p) {
+			if what == "near" || what == "apart" || what == "spread:DoNotSchedule" {
+				return true
+			}
+		}
+		return false
+	}
+	if depends(pod) {
+		return true
+	}
+	repelled := false
+	each(w, func(p *corev1.Pod) {
+		for _, what := range wants(p) {
+			repelled = repelled || what == "apart"
+		}
+	})
+	return repelled
+}
+
+// String shows what a world is made of, for people.
+func (w *world) String() string {
+	var b strings.Builder
+	for _, o := range w.objects {
+		text, _ := json.Marshal(o)
+		fmt.Fprintf(&b, "  %T %s\n", o, text)
+	}
+	for _, o := range w.offerings {
+		fmt.Fprintf(&b, "  %s $%d\n", o.OfferingKey, o.PriceMicroUSDPerHour)
+	}
+	return b.String()
+}

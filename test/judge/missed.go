@@ -1,0 +1,128 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
+)
+
+// miss is a pod that was held although kube-scheduler accepts it on some node.
+type miss struct {
+	pod    *corev1.Pod
+	node   string
+	reason v1alpha1.Reason
+}
+
+// missed looks for a place of each pod that is held for a constraint: on the nodes that there are, and on one more node of everything that
+// can be bought. Which that are is found without the planner's own reading of a Provisioner.
+func (b *binding) missed(ctx context.Context, w *world, decision plan.Decision) ([]miss, error) {
+	var list []miss
+	catalogue := w.catalogue()
+	for _, h := range decision.Held {
+		if h.Reason != v1alpha1.HeldConstraint && h.Reason != v1alpha1.HeldNoShape && h.Reason != v1alpha1.HeldNoProvisioner {
+			continue
+		}
+		pod := w.pod(v1alpha1.PodRef{UID: h.Pods[0].UID})
+		node, err := b.placeOf(ctx, w, pod, catalogue)
+		if err != nil {
+			return nil, err
+		}
+		if node != "" {
+			list = append(list, miss{pod: pod, node: node, reason: h.Reason})
+		}
+	}
+	return list, nil
+}
+
+// placeOf answers a node that accepts the pod; empty: there is none.
+func (b *binding) placeOf(ctx context.Context, w *world, pod *corev1.Pod, catalogue []*corev1.Node) (string, error) {
+	for _, n := range b.nodes {
+		err := b.fits(ctx, pod, n.Name)
+		if err == nil || errors.Is(err, errPlugin) {
+			return n.Name, err
+		}
+	}
+	before := b.save()
+	defer b.restore(before)
+	for _, n := range catalogue {
+		b.restore(before)
+		b.see(n)
+		b.look()
+		if err := b.daemonsOn(ctx, w, n.Name); err != nil {
+			return "", err
+		}
+		err := b.fits(ctx, pod, n.Name)
+		if err == nil || errors.Is(err, errPlugin) {
+			return n.Name, err
+		}
+	}
+	return "", nil
+}
+
+// catalogue is one node of everything that the Provisioners may buy.
+func (w *world) catalogue() []*corev1.Node {
+	var nodes []*corev1.Node
+	each(w, func(p *v1alpha1.Provisioner) {
+		for _, o := range w.offerings {
+			if kind := w.kind(o.InstanceType); kind.GPU.Count == 0 || kind.Architecture != "amd64" || !slices.Contains(w.zones, o.Zone) {
+				continue
+			}
+			for _, own := range ownLabels(&p.Spec) {
+				spec := v1alpha1.NodeClaimSpec{Provisioner: p.Name, NodeClassRef: p.Spec.NodeClassRef, Market: string(o.Market), Labels: own,
+					Taints: p.Spec.Template.Taints, Kubelet: p.Spec.Template.Kubelet}
+				n := w.nodeOf(&spec, v1alpha1.InstanceChoice{InstanceType: o.InstanceType, Zone: o.Zone},
+					fmt.Sprintf("new-%s-%s-%s-%s-%s", p.Name, o.InstanceType, o.Zone, o.Market, own[team]))
+				if describes(&p.Spec, n.Labels) {
+					nodes = append(nodes, n)
+				}
+			}
+		}
+	})
+	return nodes
+}
+
+// ownLabels are the labels of a Provisioner's nodes besides those of the machine: of the custom keys that are left open, each value that
+// the generator knows, and none.
+func ownLabels(spec *v1alpha1.ProvisionerSpec) []map[string]string {
+	base := spec.Template.Labels
+	open := slices.ContainsFunc(spec.Requirements, func(r corev1.NodeSelectorRequirement) bool { return r.Key == team })
+	if _, fixed := base[team]; fixed || !open {
+		return []map[string]string{base}
+	}
+	list := []map[string]string{base}
+	for _, value := range []string{"red", "blue"} {
+		own := map[string]string{team: value}
+		maps.Copy(own, base)
+		list = append(list, own)
+	}
+	return list
+}
+
+// describes tells whether the Provisioner's requirements hold for a node with these labels, read with the scheduler's library. Silence
+// means on-demand; a key that may be there need not.
+func describes(spec *v1alpha1.ProvisionerSpec, labels map[string]string) bool {
+	var terms []corev1.NodeSelectorRequirement
+	market := false
+	for _, r := range spec.Requirements {
+		market = market || r.Key == v1alpha1.LabelCapacityType
+		if _, there := labels[r.Key]; r.Key == team && r.Operator == corev1.NodeSelectorOpExists && !there {
+			continue
+		}
+		terms = append(terms, r)
+	}
+	if !market {
+		terms = append(terms, in(v1alpha1.LabelCapacityType, string(cloud.OnDemand)))
+	}
+	selector, err := nodeaffinity.NewNodeSelector(&corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: terms}}})
+	return err == nil && selector.Match(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: labels}})
+}

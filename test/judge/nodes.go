@@ -1,0 +1,87 @@
+package judge
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/controller/daemon"
+	daemonutil "k8s.io/kubernetes/pkg/controller/daemon/util"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
+)
+
+// quantities writes amounts in Slipway's units as the API has them.
+func quantities(r demand.Resources) corev1.ResourceList {
+	list := corev1.ResourceList{}
+	for name, n := range r {
+		switch name {
+		case corev1.ResourceCPU, v1alpha1.ResourceGPU, v1alpha1.ResourceAMDGPU:
+			list[name] = *resource.NewMilliQuantity(n, resource.DecimalSI)
+		case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+			list[name] = *resource.NewQuantity(n<<20, resource.BinarySI)
+		default:
+			list[name] = *resource.NewQuantity(n, resource.DecimalSI)
+		}
+	}
+	return list
+}
+
+// nodeOf is the node of a claim whose machine is one of the choices, when it has joined and is open: claim.nodeLabels says which labels it
+// gets, and the kubelet adds its name.
+func (w *world) nodeOf(spec *v1alpha1.NodeClaimSpec, choice v1alpha1.InstanceChoice, name string) *corev1.Node {
+	kind := w.kind(choice.InstanceType)
+	own := map[string]string{}
+	for key, value := range plan.OwnerLabels(spec.Provisioner, spec.NodeClassRef.Name) {
+		own[key] = value
+	}
+	for key, value := range spec.Labels {
+		own[key] = value
+	}
+	key := cloud.OfferingKey{InstanceType: choice.InstanceType, Zone: choice.Zone, Market: cloud.Market(spec.Market)}
+	n := newNode(kind, key, own, plan.Allocatable(kind, spec.Kubelet, rootGiB))
+	n.Name, n.Labels[corev1.LabelHostname], n.Spec.Taints = name, name, spec.Taints
+	return n
+}
+
+// daemonPods are those that the DaemonSet controller puts onto a node.
+func daemonPods(w *world, n *corev1.Node) []*corev1.Pod {
+	var pods []*corev1.Pod
+	each(w, func(ds *appsv1.DaemonSet) {
+		if should, _ := daemon.NodeShouldRunDaemonPod(klog.Background(), n, ds); !should {
+			return
+		}
+		template := daemonutil.CreatePodTemplate(ds.Spec.Template, nil, "")
+		p := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+		yes := true
+		p.Name, p.Namespace = fmt.Sprintf("%s-%s", ds.Name, n.Name), ds.Namespace
+		p.UID = types.UID("uid-" + p.Name)
+		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: ds.Name, UID: ds.UID, Controller: &yes}}
+		p.Spec.NodeName, p.Status.Phase = n.Name, corev1.PodRunning
+		defaultRequests(p)
+		pods = append(pods, p)
+	})
+	return pods
+}
+
+// defaultRequests does what the API server does to pods: a limit without a request is the request.
+func defaultRequests(p *corev1.Pod) {
+	for i := range p.Spec.Containers {
+		r := &p.Spec.Containers[i].Resources
+		for name, q := range r.Limits {
+			if _, there := r.Requests[name]; !there {
+				if r.Requests == nil {
+					r.Requests = corev1.ResourceList{}
+				}
+				r.Requests[name] = q
+			}
+		}
+	}
+}
