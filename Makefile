@@ -36,6 +36,11 @@ controlplane: ## Build etcd, kube-apiserver, kube-scheduler and kube-controller-
 test: controlplane build ## Every test, with the race detector: unit, property, and integration on a real control plane
 	$(GO) test -race -short -shuffle=on -p $(PARALLEL) -timeout 20m ./...
 	$(GO) test -run Crash ./pkg/provisioner/claim
+	@$(MAKE) --no-print-directory judge
+
+.PHONY: judge
+judge: ## kube-scheduler's own plugins judge decisions about drawn clusters (JUDGE='-worlds 20000 -seed 7' for more, or for a seed again)
+	cd test/judge && $(GO) vet . && $(GO) test -timeout 60m . $(JUDGE)
 
 .PHONY: unit
 unit: ## The tests that need no control plane, quickly
@@ -65,6 +70,7 @@ generate: ## Write what is generated: deep copies, CRDs, RBAC, the catalogue's e
 verify: generate ## Fail if anything generated or go.mod differs from what is checked in
 	$(GO) mod tidy
 	cd test/controlplane && $(GO) mod tidy
+	cd test/judge && $(GO) mod tidy
 	@git diff --exit-code -- . || { echo "generated files are stale: run make generate, go mod tidy, and commit"; exit 1; }
 
 .PHONY: clean

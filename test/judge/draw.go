@@ -45,14 +45,11 @@ type draw struct {
 	named int
 }
 
-// worldOf answers the world of a seed. only, if not empty, are the features that it may have.
-func worldOf(seed uint64, only ...feature) (*world, map[feature]bool) {
+// worldOf answers the world of a seed, with about a third of the features that it may have.
+func worldOf(seed uint64, may ...feature) *world {
 	d := &draw{Rand: rand.New(rand.NewPCG(seed, 0x51)), on: map[feature]bool{}}
-	for _, f := range features {
-		d.on[f] = d.chance(35) && (len(only) == 0 || slices.Contains(only, f))
-	}
-	for _, f := range only {
-		d.on[f] = d.on[f] || d.chance(80)
+	for _, f := range may {
+		d.on[f] = d.chance(max(35, 100-15*len(may)))
 	}
 	d.market()
 	d.namespaces()
@@ -66,7 +63,7 @@ func worldOf(seed uint64, only ...feature) (*world, map[feature]bool) {
 	d.cluster(templates)
 	d.waiting(templates)
 	d.claims()
-	return &d.world, d.on
+	return &d.world
 }
 
 // chance is true in percent of the cases.

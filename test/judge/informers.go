@@ -66,4 +66,3 @@ func (s stores) put(o runtime.Object) {
 		}
 	}
 }
-

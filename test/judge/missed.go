@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,6 +48,9 @@ func (b *binding) missed(ctx context.Context, w *world, decision plan.Decision) 
 // placeOf answers a node that accepts the pod; empty: there is none.
 func (b *binding) placeOf(ctx context.Context, w *world, pod *corev1.Pod, catalogue []*corev1.Node) (string, error) {
 	for _, n := range b.nodes {
+		if strings.HasPrefix(n.Name, fresh) {
+			continue // it might have turned out to be another choice; if it is worth having, one more of it is looked at below
+		}
 		err := b.fits(ctx, pod, n.Name)
 		if err == nil || errors.Is(err, errPlugin) {
 			return n.Name, err

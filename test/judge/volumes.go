@@ -127,4 +127,3 @@ func inZones(zones ...string) *corev1.VolumeNodeAffinity {
 		MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: zones}},
 	}}}}
 }
-
