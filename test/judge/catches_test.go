@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,6 +70,7 @@ func TestHeld_catches(t *testing.T) {
 			}
 		},
 		"machines are too small": func(v *plan.View) {
+			v.Types = slices.Clone(v.Types) // the world's own
 			for i := range v.Types {
 				v.Types[i].VCPUs, v.Types[i].MemoryMiB = 2, 8192
 			}
