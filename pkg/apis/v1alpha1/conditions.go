@@ -41,6 +41,16 @@ const (
 	HeldNoProvisioner Reason = "NoProvisioner"         // there is no usable Provisioner
 )
 
+// Why a shape that has room for a claim's pods is, or is not, what is bought; besides those it may be closed or over a limit, as above.
+const (
+	ShapeChosen      Reason = "Chosen"
+	ShapeAccepted    Reason = "AlsoAccepted"      // EC2 may give it instead
+	ShapeDearer      Reason = "Dearer"            // expected to cost as much or more
+	ShapeLowerWeight Reason = "LowerWeight"       // its Provisioner comes later
+	ShapeDisliked    Reason = "AgainstPreference" // a pod prefers another
+	ShapePassedOver  Reason = "PassedOver"        // cheaper for these pods alone, dearer for all that were planned together
+)
+
 // Why claims, Provisioners and EC2NodeClasses are in the state that a condition tells.
 const (
 	ReasonOK                Reason = "OK"

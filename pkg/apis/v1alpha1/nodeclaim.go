@@ -91,6 +91,45 @@ type NodeClaimSpec struct {
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Why string `json:"why,omitempty"`
+	// considered are the shapes that could have held the pods when the claim was made, best first: by the weight of their Provisioner, then by
+	// what they are expected to cost. The chosen one is among them.
+	// +kubebuilder:validation:MaxItems=5
+	// +optional
+	// +listType=atomic
+	Considered []ConsideredShape `json:"considered,omitempty"`
+	// others counts the offerings that are not in considered, by the verdict on them or what they failed on.
+	// +kubebuilder:validation:MaxProperties=32
+	// +optional
+	Others map[Reason]int32 `json:"others,omitempty"`
+}
+
+// ConsideredShape is an offering that has room for a claim's pods, and why it is or is not what is bought.
+type ConsideredShape struct {
+	// +kubebuilder:validation:MaxLength=63
+	InstanceType string `json:"instanceType"`
+	// +kubebuilder:validation:MaxLength=63
+	Zone string `json:"zone"`
+	// +kubebuilder:validation:MaxLength=63
+	Market string `json:"market"`
+	// provisioner, if it is another than the claim's.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Provisioner string `json:"provisioner,omitempty"`
+	// pricePerHour in dollars, as a decimal number.
+	// +kubebuilder:validation:MaxLength=32
+	PricePerHour string `json:"pricePerHour"`
+	// expectedPerHour is the price with what interruptions are expected to cost, where that is more.
+	// +kubebuilder:validation:MaxLength=32
+	// +optional
+	ExpectedPerHour string `json:"expectedPerHour,omitempty"`
+	// verdict: Chosen, AlsoAccepted, Dearer, LowerWeight, AgainstPreference, PassedOver, or why it could not be bought: InsufficientCapacity,
+	// QuotaReached, CloudUnavailable, LimitReached.
+	// +kubebuilder:validation:MaxLength=63
+	Verdict Reason `json:"verdict"`
+	// leftover is what would be free on the node beside the pods.
+	// +kubebuilder:validation:MaxProperties=16
+	// +optional
+	Leftover corev1.ResourceList `json:"leftover,omitempty"`
 }
 
 // InstanceChoice is an instance type in a zone, and its price.

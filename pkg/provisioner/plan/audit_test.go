@@ -149,6 +149,39 @@ func (a *auditor) claim(c *v1alpha1.NodeClaim) {
 	for _, choice := range c.Spec.Choices {
 		a.choice(c, &a.view.Provisioners[i], choice)
 	}
+	a.considered(c)
+}
+
+// considered: the shapes that a claim names are ranked, the chosen one is among them once, all offers are counted, and what is left is what the
+// machine has less its overhead and the pods.
+func (a *auditor) considered(c *v1alpha1.NodeClaim) {
+	counted, chosen := len(c.Spec.Considered), 0
+	for _, n := range c.Spec.Others {
+		counted += int(n)
+	}
+	if offers := len(newGrowth(canonical(a.view)).offers); counted != offers || len(c.Spec.Considered) > maxConsidered {
+		a.fault("claim %s accounts for %d of %d offers, %d named", c.Name, counted, offers, len(c.Spec.Considered))
+	}
+	for _, s := range c.Spec.Considered {
+		if s.Verdict == v1alpha1.ShapeChosen {
+			chosen++
+			if s.InstanceType != c.Spec.Choices[0].InstanceType || s.Zone != c.Spec.Choices[0].Zone || s.PricePerHour != c.Spec.Choices[0].PricePerHour {
+				a.fault("claim %s: chosen is %+v, bought %+v", c.Name, s, c.Spec.Choices[0])
+			}
+		}
+		free := s.Leftover[GPUResource(typesByName(a.view.Types)[s.InstanceType])]
+		for _, p := range c.Spec.Pods {
+			if d := a.demandOf(p.UID); d != nil {
+				free.Add(*resource.NewMilliQuantity(d.Requests[v1alpha1.ResourceGPU], resource.DecimalSI))
+			}
+		}
+		if want := int64(typesByName(a.view.Types)[s.InstanceType].GPU.Count); free.Value() != want {
+			a.fault("claim %s: %s would have %s GPUs, not %d", c.Name, s.InstanceType, free.String(), want)
+		}
+	}
+	if chosen != 1 {
+		a.fault("claim %s names %d chosen shapes", c.Name, chosen)
+	}
 }
 
 func (a *auditor) choice(c *v1alpha1.NodeClaim, p *Provisioner, choice v1alpha1.InstanceChoice) {

@@ -53,7 +53,7 @@ func (g *growth) claim(spec v1alpha1.NodeClaimSpec, first *offer, pods []demand.
 	for _, p := range pods {
 		c.Spec.Pods = append(c.Spec.Pods, v1alpha1.PodRef{Namespace: p.Namespace, Name: p.Name, UID: p.UID})
 	}
-	c.Spec.Why = g.why(first, len(spec.Choices), pods)
+	c.Spec.Why = why(&spec, pods)
 	c.ObjectMeta = metav1.ObjectMeta{
 		Name:       g.claimName(&c.Spec),
 		Labels:     map[string]string{v1alpha1.LabelProvisioner: c.Spec.Provisioner, v1alpha1.LabelNodeClass: c.Spec.NodeClassRef.Name},
@@ -78,16 +78,6 @@ func (g *growth) claimName(spec *v1alpha1.NodeClaimSpec) string {
 	}
 	prefix := strings.TrimRight(spec.Provisioner[:min(len(spec.Provisioner), maxClaimPrefix)], "-.")
 	return prefix + "-" + hex.EncodeToString(h.Sum(nil))[:10]
-}
-
-// why says in one sentence what the node is bought for.
-func (g *growth) why(first *offer, choices int, pods []demand.Pod) string {
-	moving := ""
-	if len(pods) > 0 && pods[0].Moving {
-		moving = ", in place of a node that EC2 takes"
-	}
-	return fmt.Sprintf("%s in %s (%s) at $%s/h is the cheapest of %d choices for %d pods%s", first.kind.Name, first.source.Zone,
-		first.source.Market, cloud.FormatDollars(first.source.PriceMicroUSDPerHour), choices, len(pods), moving)
 }
 
 func merged(a, b map[string]string) map[string]string {

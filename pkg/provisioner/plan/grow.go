@@ -293,23 +293,25 @@ func (g *growth) take(p binpack.Problem, solved binpack.Plan) {
 			}
 		}
 	}
-	for _, n := range solved.Nodes {
-		spec := g.claimSpec(n.Offerings)
+	specs := make([]v1alpha1.NodeClaimSpec, len(solved.Nodes))
+	for i, n := range solved.Nodes {
+		specs[i] = g.claimSpec(n.Offerings)
+	}
+	s := newSearch(g, &p, &solved, specs)
+	for i, n := range solved.Nodes {
+		s.rank(&n, &specs[i])
 		for range n.Copies {
 			var on []demand.Pod
 			for _, c := range n.Contents {
 				on = append(on, pods(c)...)
 			}
-			g.decision.Create = append(g.decision.Create, g.claim(spec, &g.offers[n.Offerings[0]], on))
+			g.decision.Create = append(g.decision.Create, g.claim(specs[i], &g.offers[n.Offerings[0]], on))
 		}
 		// Not what the solver answers: its prices are raised by what interruptions cost.
 		g.decision.CostMicroUSDPerHour += int64(n.Copies) * g.offers[n.Offerings[0]].source.PriceMicroUSDPerHour
 	}
-	if len(solved.Held) > 0 {
-		s := newSearch(g, &p, &solved)
-		for _, h := range solved.Held {
-			s.holdSolved(g.waiting[h.Demand].demand, pods(binpack.Content{Demand: h.Demand, Count: h.Count}), h)
-		}
+	for _, h := range solved.Held {
+		s.holdSolved(g.waiting[h.Demand].demand, pods(binpack.Content{Demand: h.Demand, Count: h.Count}), h)
 	}
 	slices.SortFunc(g.decision.Placed, func(a, b Placed) int { return cmp.Compare(a.Pod, b.Pod) })
 	slices.SortStableFunc(g.decision.Held, func(a, b Held) int {

@@ -73,7 +73,12 @@ func TestDecisionsHold_catches(t *testing.T) {
 		"the debit is too small": {func(_ *View, d *Decision) { d.Create[0].Spec.Debit[v1alpha1.LimitGPU] = resource.MustParse("0") }, "debits 0"},
 		"nobody is told why":     {func(_ *View, d *Decision) { d.Held[0].Message = "" }, "says too little"},
 		"an offering is lost":    {func(_ *View, d *Decision) { d.Held[0].Offers++ }, "offerings, failed"},
-		"a miss asks nothing":    {func(_ *View, d *Decision) { d.Held[0].Misses[0].Changes = nil }, "misses"},
+		"an alternative is lost": {func(_ *View, d *Decision) { d.Create[0].Spec.Considered = d.Create[0].Spec.Considered[:1] }, "accounts for"},
+		"nothing is chosen":      {func(_ *View, d *Decision) { d.Create[0].Spec.Considered[0].Verdict = "Dearer" }, "0 chosen"},
+		"a GPU is left over": {func(_ *View, d *Decision) {
+			d.Create[0].Spec.Considered[0].Leftover[v1alpha1.ResourceGPU] = resource.MustParse("1")
+		}, "would have 2 GPUs"},
+		"a miss asks nothing": {func(_ *View, d *Decision) { d.Held[0].Misses[0].Changes = nil }, "misses"},
 	}
 	for name, bug := range bugs {
 		t.Run(name, func(t *testing.T) {

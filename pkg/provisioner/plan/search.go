@@ -12,7 +12,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
-// search looks for what would have served a held demand. It sees what the decision leaves of stock and limits, claims debited with the
+// search looks for what would have served a held demand, and for what could have been bought instead of what is. It sees what the decision leaves of stock and limits, claims debited with the
 // most that their choices take, as the next decision will see it.
 type search struct {
 	g       *growth
@@ -22,7 +22,8 @@ type search struct {
 	granted map[string]binpack.Set // the offers that satisfy a requirement, by its text
 }
 
-func newSearch(g *growth, p *binpack.Problem, solved *binpack.Plan) *search {
+// newSearch looks at the world after a plan; specs are those of the claims for its nodes.
+func newSearch(g *growth, p *binpack.Problem, solved *binpack.Plan, specs []v1alpha1.NodeClaimSpec) *search {
 	s := &search{g: g, p: p, granted: map[string]binpack.Set{}}
 	for _, l := range p.Limits {
 		s.left.Room = append(s.left.Room, l.Remaining)
@@ -40,10 +41,10 @@ func newSearch(g *growth, p *binpack.Problem, solved *binpack.Plan) *search {
 			s.left.Stock[i] = max(0, s.left.Stock[i]-sold[g.offers[i].source])
 		}
 	}
-	for _, c := range g.decision.Create {
+	for n := range specs {
 		for i, l := range g.limits {
-			if l.provisioner == c.Spec.Provisioner {
-				s.left.Room[i] -= amount(l.resource, c.Spec.Debit[l.resource])
+			if l.provisioner == specs[n].Provisioner {
+				s.left.Room[i] -= int64(solved.Nodes[n].Copies) * amount(l.resource, specs[n].Debit[l.resource])
 			}
 		}
 	}

@@ -44,12 +44,13 @@ func draw(v View, d Decision, s Shrinking) string {
 
 func drawCreate(b *strings.Builder, v View, claims []v1alpha1.NodeClaim) {
 	count := map[string]int{}
-	pods := map[string][]string{}
+	pods, whys := map[string][]string{}, map[string]string{}
 	var order []string
 	for i := range claims {
 		text := drawClaim(v, &claims[i])
 		if count[text]++; count[text] == 1 {
 			order = append(order, text)
+			whys[text] = claims[i].Spec.Why
 		}
 		for _, p := range claims[i].Spec.Pods {
 			pods[text] = append(pods[text], p.Name)
@@ -57,6 +58,7 @@ func drawCreate(b *strings.Builder, v View, claims []v1alpha1.NodeClaim) {
 	}
 	for _, text := range order {
 		fmt.Fprintf(b, "   %d x %s\n       for %s\n", count[text], text, ranges(pods[text]))
+		fmt.Fprintf(b, "       why %s\n", whys[text])
 	}
 }
 

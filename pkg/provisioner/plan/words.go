@@ -198,15 +198,19 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
 // show writes an amount of a node's resource for people.
 func show(name corev1.ResourceName, amount int64) string {
-	switch {
-	case name == corev1.ResourceCPU:
-		return fmt.Sprintf("%s cpu", resource.NewMilliQuantity(amount, resource.DecimalSI))
-	case name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage:
-		return fmt.Sprintf("%s %s", resource.NewQuantity(amount<<20, resource.BinarySI), name)
-	case name == v1alpha1.ResourceGPU || name == v1alpha1.ResourceAMDGPU:
-		return fmt.Sprintf("%s %s", resource.NewMilliQuantity(amount, resource.DecimalSI), name)
+	q := quantity(name, amount)
+	return q.String() + " " + string(name)
+}
+
+// quantity is an amount of a node's resource as Kubernetes writes it.
+func quantity(name corev1.ResourceName, amount int64) resource.Quantity {
+	switch name {
+	case corev1.ResourceCPU, v1alpha1.ResourceGPU, v1alpha1.ResourceAMDGPU:
+		return *resource.NewMilliQuantity(amount, resource.DecimalSI)
+	case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+		return *resource.NewQuantity(amount<<20, resource.BinarySI)
 	default:
-		return fmt.Sprintf("%d %s", amount, name)
+		return *resource.NewQuantity(amount, resource.DecimalSI)
 	}
 }
 

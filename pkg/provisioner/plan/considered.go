@@ -1,0 +1,177 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// maxConsidered bounds the shapes that a claim names.
+const maxConsidered = 5
+
+// rank looks at every offer for the pods of one planned node and fills in what the claim says about why it is this one. O(offers).
+func (s *search) rank(n *binpack.Node, spec *v1alpha1.NodeClaimSpec) {
+	first := n.Offerings[0]
+	j := judgement{s: s, n: n, room: s.roomWithout(spec), listed: map[string]bool{}}
+	for _, c := range n.Contents {
+		for r, q := range s.p.Demands[c.Demand].Size {
+			j.size = append(j.size, make([]int64, max(0, r+1-len(j.size)))...)
+			j.size[r] += q * int64(c.Count)
+		}
+	}
+	spec.Others = map[v1alpha1.Reason]int32{}
+	chosen := false
+	for _, i := range s.byPrice {
+		verdict := j.verdict(i)
+		key := j.key(i, verdict)
+		kept := len(spec.Considered) < maxConsidered && (chosen || i == first || len(spec.Considered) < maxConsidered-1)
+		if verdict == v1alpha1.HeldConstraint || verdict == v1alpha1.HeldNoShape || j.listed[key] || !kept {
+			spec.Others[verdict]++
+			continue
+		}
+		j.listed[key] = true
+		chosen = chosen || i == first
+		spec.Considered = append(spec.Considered, j.shape(i, spec, verdict))
+	}
+}
+
+// judgement is what is thought of each offer for the pods of one planned node.
+type judgement struct {
+	s      *search
+	n      *binpack.Node
+	size   binpack.Vector // of all pods together
+	room   []int64        // what the limits would have without the node
+	listed map[string]bool
+}
+
+// roomWithout answers what limits have left if one claim of this kind were not created.
+func (s *search) roomWithout(spec *v1alpha1.NodeClaimSpec) []int64 {
+	room := slices.Clone(s.left.Room)
+	for i, l := range s.g.limits {
+		if l.provisioner == spec.Provisioner {
+			room[i] += amount(l.resource, spec.Debit[l.resource])
+		}
+	}
+	return room
+}
+
+// key tells zones of one type apart only where they fare differently.
+func (j *judgement) key(i int, verdict v1alpha1.Reason) string {
+	o := &j.s.g.offers[i]
+	return fmt.Sprintf("%s %s %s %s", o.pool.provisioner.Object.Name, o.kind.Name, o.source.Market, verdict)
+}
+
+func (j *judgement) verdict(i int) v1alpha1.Reason {
+	first := j.n.Offerings[0]
+	liked := true
+	for _, c := range j.n.Contents {
+		at, best := level(&j.s.p.Demands[c.Demand], i), level(&j.s.p.Demands[c.Demand], first)
+		if at < 0 {
+			return v1alpha1.HeldConstraint
+		}
+		liked = liked && at <= best
+	}
+	reason := v1alpha1.Reason("")
+	j.s.p.Obstacles(&binpack.Remains{Room: j.room, Stock: j.s.left.Stock}, j.size, i, func(r binpack.Reason, _ int) {
+		// What the plan buys itself it has bought: its stock may be used up by now.
+		if reason == "" && (r == binpack.ReasonNoShape || !slices.Contains(j.n.Offerings, i)) {
+			reason = heldReason[r]
+		}
+	})
+	o, chosen := &j.s.p.Offerings[i], &j.s.p.Offerings[first]
+	switch {
+	case i == first:
+		return v1alpha1.ShapeChosen
+	case slices.Contains(j.n.Offerings, i):
+		return v1alpha1.ShapeAccepted
+	case reason != "":
+		return reason
+	case o.Tier > chosen.Tier:
+		return v1alpha1.ShapeLowerWeight
+	case !liked:
+		return v1alpha1.ShapeDisliked
+	case o.PriceMicroUSDPerHour >= chosen.PriceMicroUSDPerHour:
+		return v1alpha1.ShapeDearer
+	default:
+		return v1alpha1.ShapePassedOver
+	}
+}
+
+// level answers the strictest level of a demand that has an offer, -1 if none has.
+func level(d *binpack.Demand, offering int) int {
+	return slices.IndexFunc(d.Levels, func(l binpack.Level) bool { return l.Offerings.Has(offering) })
+}
+
+// shape describes an offer with what it would leave.
+func (j *judgement) shape(i int, spec *v1alpha1.NodeClaimSpec, verdict v1alpha1.Reason) v1alpha1.ConsideredShape {
+	o := &j.s.g.offers[i]
+	c := v1alpha1.ConsideredShape{
+		InstanceType: o.kind.Name, Zone: o.source.Zone, Market: string(o.source.Market), Verdict: verdict,
+		PricePerHour: cloud.FormatDollars(o.source.PriceMicroUSDPerHour), Leftover: corev1.ResourceList{},
+	}
+	if name := o.pool.provisioner.Object.Name; name != spec.Provisioner {
+		c.Provisioner = name
+	}
+	if expected := j.s.p.Offerings[i].PriceMicroUSDPerHour; expected > o.source.PriceMicroUSDPerHour {
+		c.ExpectedPerHour = cloud.FormatDollars(expected)
+	}
+	free := j.s.g.capacity(o)
+	for r, name := range j.s.p.Resources {
+		free[corev1.ResourceName(name)] -= j.size[r]
+	}
+	for _, name := range []corev1.ResourceName{GPUResource(*o.kind), corev1.ResourceCPU, corev1.ResourceMemory} {
+		c.Leftover[name] = quantity(name, free[name])
+	}
+	return c
+}
+
+// why says in one sentence what the node is bought for, what it leaves, and what would have come next.
+func why(spec *v1alpha1.NodeClaimSpec, pods []demand.Pod) string {
+	at := slices.IndexFunc(spec.Considered, func(c v1alpha1.ConsideredShape) bool { return c.Verdict == v1alpha1.ShapeChosen })
+	chosen := &spec.Considered[at]
+	count := "1 pod"
+	if len(pods) != 1 {
+		count = fmt.Sprintf("%d pods", len(pods))
+	}
+	text := fmt.Sprintf("%s in %s (%s) at $%s/h for %s", chosen.InstanceType, chosen.Zone, chosen.Market, chosen.PricePerHour, count)
+	if len(pods) > 0 && pods[0].Moving {
+		text += " of a node that EC2 takes"
+	}
+	text += ", leaving " + showLeftover(chosen.Leftover)
+	for _, c := range spec.Considered[:at] {
+		if c.Verdict != v1alpha1.ShapeAccepted {
+			text += fmt.Sprintf("; %s in %s (%s) at $%s/h would come first: %s", c.InstanceType, c.Zone, c.Market, c.PricePerHour, c.Verdict)
+			break
+		}
+	}
+	for _, c := range spec.Considered[at+1:] {
+		if c.InstanceType != chosen.InstanceType || c.Market != chosen.Market {
+			return text + fmt.Sprintf("; next is %s (%s) at $%s/h", c.InstanceType, c.Market, c.PricePerHour)
+		}
+	}
+	return text
+}
+
+// showLeftover is short: whole GPUs, whole CPUs or tenths, and GiB.
+func showLeftover(free corev1.ResourceList) string {
+	var items []string
+	for _, name := range sortedKeys(free) {
+		q := free[name]
+		switch name {
+		case corev1.ResourceCPU:
+			items = append(items, fmt.Sprintf("%.1f cpu", float64(q.MilliValue())/1000))
+		case corev1.ResourceMemory:
+			items = append(items, fmt.Sprintf("%.1f GiB", float64(q.Value())/(1<<30)))
+		default:
+			items = append([]string{fmt.Sprintf("%d GPU", q.Value())}, items...)
+		}
+	}
+	return strings.Join(items, ", ")
+}
