@@ -64,8 +64,13 @@ type InstanceType struct {
 	EFAInterfaces   int
 	NetworkMbps     int64
 	EBSMbps         int64
-	Hypervisor      string // nitro, xen, "" on bare metal
-	BareMetal       bool
+	// EBSAttachments is how many attachments the type has in all, of which its first volume takes one; 0: not told. Unless they are for volumes
+	// alone (EBSDedicated), network interfaces, GPUs and NVMe disks take one each, too.
+	EBSAttachments int    `json:",omitempty"`
+	EBSDedicated   bool   `json:",omitempty"`
+	NVMeDisks      int    `json:",omitempty"` // of the instance store; 0 with LocalNVMeGB: not told
+	Hypervisor     string // nitro, xen, "" on bare metal
+	BareMetal      bool
 }
 
 // Family is the part of the name before the dot: g4dn.

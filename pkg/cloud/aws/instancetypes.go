@@ -61,9 +61,16 @@ func instanceType(info ec2types.InstanceTypeInfo) (cloud.InstanceType, bool) {
 	}
 	if info.InstanceStorageInfo != nil {
 		t.LocalNVMeGB = awssdk.ToInt64(info.InstanceStorageInfo.TotalSizeInGB)
+		for _, d := range info.InstanceStorageInfo.Disks {
+			t.NVMeDisks += int(awssdk.ToInt32(d.Count))
+		}
 	}
-	if e := info.EbsInfo; e != nil && e.EbsOptimizedInfo != nil {
-		t.EBSMbps = int64(awssdk.ToInt32(e.EbsOptimizedInfo.MaximumBandwidthInMbps))
+	if e := info.EbsInfo; e != nil {
+		t.EBSAttachments = int(awssdk.ToInt32(e.MaximumEbsAttachments))
+		t.EBSDedicated = e.AttachmentLimitType == ec2types.AttachmentLimitTypeDedicated
+		if e.EbsOptimizedInfo != nil {
+			t.EBSMbps = int64(awssdk.ToInt32(e.EbsOptimizedInfo.MaximumBandwidthInMbps))
+		}
 	}
 	if info.NetworkInfo != nil {
 		network(&t, info.NetworkInfo)

@@ -7,6 +7,10 @@ package app
 // +kubebuilder:rbac:groups="",resources=pods;nodes;namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=apps,resources=daemonsets,verbs=get;list;watch
 //
+// Watched from the first GPU pod on that has a volume, for where the volume is:
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;persistentvolumes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csinodes,verbs=get;list;watch
+//
 // Nodes get their labels, taints and gate, and are deleted with their machine:
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=patch;delete
 //

@@ -50,13 +50,7 @@ func (e encoding) placement(spec *corev1.PodSpec) encoding {
 		s.Required = a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 		s.Preferred = a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
 	}
-	e = e.selection(&s)
-	for i := range spec.Volumes {
-		if field := zonal(&spec.Volumes[i]); field != "" {
-			e = e.text(field).text(spec.Volumes[i].Name)
-		}
-	}
-	return e
+	return e.selection(&s)
 }
 
 // amounts is in the order of the names. Amounts that are no integer are written as they are spelt canonically.

@@ -28,7 +28,7 @@ func waiting(pod *corev1.Pod) Pod {
 // groups collects pods by what they ask for and who chooses them.
 type groups struct {
 	byContent map[string]*Demand // by encoding.demand
-	byPrint   map[string]*Demand // by encoding.fingerprint, what is asked of neighbours and who chooses: the short way to the same
+	byPrint   map[string]*Demand // by encoding.fingerprint, what is asked of neighbours and volumes, and who chooses: the short way to the same
 	buffer    encoding
 }
 
@@ -37,7 +37,7 @@ func newGroups() *groups {
 }
 
 func (g *groups) add(w *waitingPod, chosen *choice) {
-	g.buffer = g.buffer[:0].number(int64(w.asks.id)).number(int64(chosen.id)).fingerprint(&w.pod.Spec)
+	g.buffer = g.buffer[:0].number(int64(w.asks.id)).number(int64(w.held.id)).number(int64(chosen.id)).fingerprint(&w.pod.Spec)
 	d, ok := g.byPrint[string(g.buffer)]
 	if !ok {
 		printed := string(g.buffer)
@@ -54,8 +54,9 @@ func (g *groups) of(w *waitingPod, chosen *choice) *Demand {
 		Select:      SelectionOf(&w.pod.Spec),
 		Priority:    schedulinghelper.PodPriority(w.pod),
 		Neighbours:  w.asks.neighbours,
-		Unsupported: join(unsupported(w.pod), w.asks.problems.String()),
+		Unsupported: join(unsupported(w.pod), join(w.asks.problems.String(), w.held.problems.String())),
 	}
+	d.Requests, d.Select.Also = d.Requests.Add(w.held.attached), w.held.also
 	d.Neighbours.Chosen, d.Neighbours.Ports = chosen.chosen, hostPorts(&w.pod.Spec)
 	g.buffer = g.buffer[:0].demand(d)
 	if known, ok := g.byContent[string(g.buffer)]; ok {

@@ -24,12 +24,36 @@ func (e encoding) key() string {
 
 func (e encoding) demand(d *Demand) encoding {
 	e = e.text("slipway/1") // so that keys change visibly if the encoding does
-	names := d.Requests.Names()
+	return e.amountsOf(d.Requests).selection(&d.Select).number(int64(d.Priority)).text(d.Unsupported).neighbours(&d.Neighbours).also(d.Select.Also)
+}
+
+func (e encoding) amountsOf(r Resources) encoding {
+	names := r.Names()
 	e = e.number(int64(len(names)))
 	for _, name := range names {
-		e = e.text(string(name)).number(d.Requests[name])
+		e = e.text(string(name)).number(r[name])
 	}
-	return e.selection(&d.Select).number(int64(d.Priority)).text(d.Unsupported).neighbours(&d.Neighbours)
+	return e
+}
+
+// also is empty for a pod whose volumes bind it to no place. It begins as neighbours cannot.
+func (e encoding) also(list []corev1.NodeSelector) encoding {
+	if len(list) == 0 {
+		return e
+	}
+	e = e.number(-1)
+	for i := range list {
+		e = e.nodeSelector(&list[i])
+	}
+	return e
+}
+
+func (e encoding) nodeSelector(s *corev1.NodeSelector) encoding {
+	e = e.number(int64(len(s.NodeSelectorTerms)))
+	for i := range s.NodeSelectorTerms {
+		e = e.term(&s.NodeSelectorTerms[i])
+	}
+	return e
 }
 
 // neighbours is empty for a pod that has nothing to do with others, which most have not.
@@ -74,10 +98,7 @@ func (e encoding) selection(s *Selection) encoding {
 	if s.Required == nil {
 		e = e.number(-1) // no term at all matches everything, an empty list nothing
 	} else {
-		e = e.number(int64(len(s.Required.NodeSelectorTerms)))
-		for i := range s.Required.NodeSelectorTerms {
-			e = e.term(&s.Required.NodeSelectorTerms[i])
-		}
+		e = e.nodeSelector(s.Required)
 	}
 	e = e.number(int64(len(s.Preferred)))
 	for i := range s.Preferred {

@@ -16,7 +16,8 @@ const unnamed = "(new)"
 // spec.unschedulable is not its business. It is compiled once and safe for concurrent use.
 type Matcher struct {
 	required    nodeaffinity.RequiredNodeAffinity
-	preferred   []*nodeaffinity.LazyErrorNodeSelector // each must match
+	also        []*nodeaffinity.LazyErrorNodeSelector // each must match, as must each preferred
+	preferred   []*nodeaffinity.LazyErrorNodeSelector
 	tolerations []corev1.Toleration
 	anything    bool   // no label is looked at
 	newName     string // unnamed if a name is looked at; else empty, which is faster
@@ -43,11 +44,15 @@ func (s Selection) Matchers() []*Matcher {
 }
 
 func (s Selection) base() *Matcher {
-	m := &Matcher{tolerations: s.Tolerations, anything: len(s.NodeSelector) == 0 && s.Required == nil}
+	m := &Matcher{tolerations: s.Tolerations, anything: len(s.NodeSelector) == 0 && s.Required == nil && len(s.Also) == 0}
 	var affinity *corev1.Affinity
 	if s.Required != nil {
 		affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: s.Required}}
 		m.lookAtNames(s.Required.NodeSelectorTerms)
+	}
+	for i := range s.Also {
+		m.also = append(m.also, nodeaffinity.NewLazyErrorNodeSelector(&s.Also[i]))
+		m.lookAtNames(s.Also[i].NodeSelectorTerms)
 	}
 	m.required = nodeaffinity.NewRequiredNodeAffinity(s.NodeSelector, affinity)
 	return m
@@ -90,9 +95,11 @@ func (m *Matcher) Selects(name string, labels map[string]string) bool {
 	if ok, _ := m.required.Match(&node); !ok {
 		return false
 	}
-	for _, p := range m.preferred {
-		if ok, _ := p.Match(&node); !ok {
-			return false
+	for _, list := range [2][]*nodeaffinity.LazyErrorNodeSelector{m.also, m.preferred} {
+		for _, s := range list {
+			if ok, _ := s.Match(&node); !ok {
+				return false
+			}
 		}
 	}
 	return true

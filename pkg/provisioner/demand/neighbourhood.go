@@ -2,6 +2,7 @@ package demand
 
 import (
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,7 @@ type Surroundings struct {
 	Placed []*corev1.Pod
 	// Namespaces are the labels of each.
 	Namespaces map[string]map[string]string
+	Storage    Storage
 }
 
 // Neighbourhood is what pods are to each other: who chooses whom. Selectors are evaluated here and nowhere else.
@@ -30,6 +32,8 @@ type Neighbourhood struct {
 	counted map[SelectorKey]bool // selectors of demands
 	met     map[SelectorKey]bool // selectors that choose a demand
 	moving  map[types.UID]bool   // whose successor is a demand
+	storage *storage
+	drivers map[string]bool // that attach volumes of demands
 }
 
 // Company is what the pods on a node are to others: see plan.Node for the fields.
@@ -37,6 +41,8 @@ type Company struct {
 	Chosen, Lasting map[SelectorKey]int
 	Apart           []Term
 	Ports           []HostPort
+	// Attachable is how many more volumes the node can attach, of the drivers that demands ask for: to be added to plan.Node.Free.
+	Attachable Resources
 }
 
 // waitingPod is a pod that becomes part of a demand.
@@ -44,6 +50,7 @@ type waitingPod struct {
 	pod   *corev1.Pod
 	entry Pod
 	asks  *asks
+	held  *held
 }
 
 // NewNeighbourhood reads all pods. The order of pods makes no difference. O(pods x labels that selectors ask for), and pods that neither
@@ -51,7 +58,8 @@ type waitingPod struct {
 func NewNeighbourhood(s Surroundings) *Neighbourhood {
 	n := &Neighbourhood{
 		reader:  newReader(s.Namespaces, s.Waiting, s.Placed),
-		counted: map[SelectorKey]bool{}, met: map[SelectorKey]bool{}, moving: map[types.UID]bool{},
+		storage: newStorage(s.Storage),
+		counted: map[SelectorKey]bool{}, met: map[SelectorKey]bool{}, moving: map[types.UID]bool{}, drivers: map[string]bool{},
 	}
 	pods := n.ours(s)
 	selectors := map[SelectorKey]*selector{}
@@ -70,6 +78,11 @@ func NewNeighbourhood(s Surroundings) *Neighbourhood {
 	}
 	n.demands = g.demands()
 	for i := range n.demands {
+		for name := range n.demands[i].Requests {
+			if driver, volumes := strings.CutPrefix(string(name), string(AttachableVolumes(""))); volumes {
+				n.drivers[driver] = true
+			}
+		}
 		for _, key := range n.demands[i].Neighbours.Chosen {
 			n.met[key] = true
 		}
@@ -79,18 +92,32 @@ func NewNeighbourhood(s Surroundings) *Neighbourhood {
 
 // ours are the pods that become demands.
 func (n *Neighbourhood) ours(s Surroundings) []waitingPod {
-	pods := make([]waitingPod, 0, len(s.Waiting))
+	var first, moving, staying []*corev1.Pod
 	for _, pod := range s.Waiting {
 		if Classify(pod) == Ours {
-			pods = append(pods, waitingPod{pod, waiting(pod), n.reader.of(pod)})
+			first = append(first, pod)
 		}
 	}
 	for _, pod := range s.Moving {
 		if lasting(pod) == Ours && metav1.GetControllerOfNoCopy(pod) != nil {
-			entry := Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Moving: true}
-			pods = append(pods, waitingPod{pod, entry, n.reader.of(pod)})
+			moving = append(moving, pod)
 			n.moving[pod.UID] = true
 		}
+	}
+	for _, pod := range s.Placed {
+		if !n.moving[pod.UID] {
+			staying = append(staying, pod)
+		}
+	}
+	n.storage.use(staying)
+	n.storage.use(slices.Concat(first, moving))
+	pods := make([]waitingPod, 0, len(first)+len(moving))
+	for _, pod := range first {
+		pods = append(pods, waitingPod{pod, waiting(pod), n.reader.of(pod), n.storage.of(pod, false)})
+	}
+	for _, pod := range moving {
+		entry := Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Moving: true}
+		pods = append(pods, waitingPod{pod, entry, n.reader.of(pod), n.storage.of(pod, true)})
 	}
 	return pods
 }
@@ -120,8 +147,9 @@ func apartTerms(pod *corev1.Pod) []corev1.PodAffinityTerm {
 // Demands answers the demands, sorted by Key. Callers must not change what they hold.
 func (n *Neighbourhood) Demands() []Demand { return n.demands }
 
-// Company answers what the pods on one node mean to the demands. Pods whose successor is a demand itself are left out: their node goes.
-func (n *Neighbourhood) Company(pods []*corev1.Pod) Company {
+// Company answers what the pods on the node of this name mean to the demands. Pods whose successor is a demand itself are left out: their
+// node goes.
+func (n *Neighbourhood) Company(node string, pods []*corev1.Pod) Company {
 	var c Company
 	if len(n.demands) == 0 {
 		return c
@@ -140,6 +168,9 @@ func (n *Neighbourhood) Company(pods []*corev1.Pod) Company {
 				c.Apart = append(c.Apart, term)
 			}
 		}
+	}
+	if len(n.drivers) > 0 {
+		c.Attachable = n.storage.left(node, pods, n.drivers)
 	}
 	slices.SortFunc(c.Apart, compareTerms)
 	c.Apart, c.Ports = slices.Compact(c.Apart), sortedPorts(c.Ports)

@@ -148,7 +148,7 @@ func checkChoices(t *rapid.T, make neighbourhood) string {
 			}
 			alone := *a
 			alone.Spec.Affinity = nil
-			count := n.Company([]*corev1.Pod{&alone}).Chosen[s]
+			count := n.Company("n", []*corev1.Pod{&alone}).Chosen[s]
 			want := chosenBy(b, podTerm{LabelSelector: exactly(a), Namespaces: []string{a.Namespace}})
 			if meets := strings.Contains(chosenBy(b, terms[j]), want); chosen != meets || (count == 1) != meets {
 				return fmt.Sprintf("%q chooses pod %v: Chosen %v, counted %d, want %v", s, a.Labels, chosen, count, meets)
@@ -236,7 +236,7 @@ func TestNeighbourhoodIsPermutationInvariant(t *testing.T) {
 		}
 		gather := func(placed, waiting []*corev1.Pod) ([]demand.Demand, demand.Company) {
 			n := demand.NewNeighbourhood(demand.Surroundings{Waiting: waiting, Placed: placed, Namespaces: namespaceSets})
-			return n.Demands(), n.Company(placed)
+			return n.Demands(), n.Company("n", placed)
 		}
 		demands, company := gather(pods[:cut], pods[cut:])
 		placed, waiting := rapid.Permutation(pods[:cut]).Draw(t, "shuffled placed"), rapid.Permutation(pods[cut:]).Draw(t, "shuffled waiting")

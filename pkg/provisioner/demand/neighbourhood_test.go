@@ -260,14 +260,14 @@ func TestCompany(t *testing.T) {
 		Apart: []demand.Term{{TopologyKey: "zone", Selector: "ml/app=web"}},
 		Ports: []demand.HostPort{{Protocol: "TCP", Address: "0.0.0.0", Port: 80}},
 	}
-	if diff := cmp.Diff(want, n.Company(placed[:4])); diff != "" {
+	if diff := cmp.Diff(want, n.Company("n1", placed[:4])); diff != "" {
 		t.Errorf("n1 (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(demand.Company{}, n.Company(placed[4:])); diff != "" {
+	if diff := cmp.Diff(demand.Company{}, n.Company("n1", placed[4:])); diff != "" {
 		t.Errorf("a pod whose successor is planned is counted (-want +got):\n%s", diff)
 	}
 	alone := demand.NewNeighbourhood(demand.Surroundings{Placed: placed})
-	if diff := cmp.Diff(demand.Company{}, alone.Company(placed)); diff != "" {
+	if diff := cmp.Diff(demand.Company{}, alone.Company("n1", placed)); diff != "" {
 		t.Errorf("nobody waits (-want +got):\n%s", diff)
 	}
 }
@@ -293,7 +293,7 @@ func BenchmarkNeighbourhood(b *testing.B) {
 		if got := len(n.Demands()); got != 20 {
 			b.Fatal(got)
 		}
-		if got := len(slices.Collect(maps.Keys(n.Company(s.Placed).Chosen))); got != 20 {
+		if got := len(slices.Collect(maps.Keys(n.Company("n", s.Placed).Chosen))); got != 20 {
 			b.Fatal(got)
 		}
 	}

@@ -66,10 +66,7 @@ func requiredTerms(terms []corev1.NodeSelectorTerm) []corev1.NodeSelectorTerm {
 			all = append(all, canonicalTerm(t))
 		}
 	}
-	slices.SortFunc(all, func(a, b corev1.NodeSelectorTerm) int {
-		return cmp.Or(slices.CompareFunc(a.MatchExpressions, b.MatchExpressions, compareRequirements),
-			slices.CompareFunc(a.MatchFields, b.MatchFields, compareRequirements))
-	})
+	slices.SortFunc(all, compareNodeTerms)
 	return all
 }
 

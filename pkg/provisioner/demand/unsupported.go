@@ -45,7 +45,6 @@ func unsupported(pod *corev1.Pod) string {
 		p.add("spec.resourceClaims", "GPUs by dynamic resource allocation are not supported yet; ask for %s in resources.limits instead",
 			v1alpha1.ResourceGPU)
 	}
-	p.volumes(spec.Volumes)
 	if spec.OS != nil && spec.OS.Name != corev1.Linux {
 		p.add("spec.os", "only Linux nodes are launched; leave it out or say linux")
 	}
@@ -96,29 +95,6 @@ func known(name corev1.ResourceName) bool {
 		return true
 	}
 	return false
-}
-
-// volumes finds those that tie a pod to where its data is.
-func (p *problems) volumes(volumes []corev1.Volume) {
-	for i := range volumes {
-		if field := zonal(&volumes[i]); field != "" {
-			p.add("spec.volumes["+volumes[i].Name+"]"+field, "volumes that live in a zone are not supported yet; use emptyDir, an object "+
-				"store, or a file system mounted by nfs or inline csi")
-		}
-	}
-}
-
-// zonal answers the field by which a volume may live in one zone; empty: it has none.
-func zonal(v *corev1.Volume) string {
-	switch {
-	case v.PersistentVolumeClaim != nil:
-		return ".persistentVolumeClaim"
-	case v.Ephemeral != nil:
-		return ".ephemeral"
-	case v.AWSElasticBlockStore != nil:
-		return ".awsElasticBlockStore"
-	}
-	return ""
 }
 
 // invalid answers which parts of a Selection are not valid, so that the scheduler would never place the pod: no required term is

@@ -31,8 +31,6 @@ func TestUnsupported(t *testing.T) {
 	}{
 		"a plain GPU pod":               {func(*corev1.Pod) {}, nil},
 		"EFA":                           {asks("nvidia.com/gpu", "8", "vpc.amazonaws.com/efa", "4", "ephemeral-storage", "1Gi"), nil},
-		"PVC":                           {volume(corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "x"}}), []string{"spec.volumes[data].persistentVolumeClaim"}},
-		"ephemeral PVC":                 {volume(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}}), []string{"spec.volumes[data].ephemeral"}},
 		"emptyDir":                      {volume(corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}), nil},
 		"a term without a topology key": {affinity(corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: make([]corev1.PodAffinityTerm, 1)}}), []string{"spec.affinity.podAffinity.required", "topologyKey"}},
 		"a label selector that is not valid": {affinity(corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{

@@ -160,7 +160,11 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	v.Nodes = m.nodes(l.nodes.Items, pods, v.Claims, now)
 	v.Daemons = daemons(l.daemonSets.Items)
 	v.Learned = m.learned()
-	around := demand.NewNeighbourhood(surroundings(l, pods, v.Claims, v.Nodes))
+	s := surroundings(l, pods, v.Claims, v.Nodes)
+	if s.Storage, err = m.storage(ctx, s.Waiting, s.Moving); err != nil {
+		return plan.View{}, err
+	}
+	around := demand.NewNeighbourhood(s)
 	v.Demands = around.Demands()
 	keepCompany(v.Nodes, pods, around)
 	m.noteRefusals(&v)
@@ -251,9 +255,5 @@ func makesRoom(bound []*corev1.Pod, pod *corev1.Pod) bool {
 }
 
 func daemons(items []appsv1.DaemonSet) []demand.Daemon {
-	sets := make([]*appsv1.DaemonSet, len(items))
-	for i := range items {
-		sets[i] = &items[i]
-	}
-	return demand.Daemons(sets)
+	return demand.Daemons(pointers(items))
 }

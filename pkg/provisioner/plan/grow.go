@@ -42,6 +42,7 @@ type growth struct {
 	bins     []bin
 	waiting  []waiting
 	learned  map[shapeKey]demand.Resources
+	attached []corev1.ResourceName // in which demands count volumes
 	decision Decision
 }
 
@@ -53,7 +54,7 @@ type waiting struct {
 }
 
 func newGrowth(v *View) *growth {
-	g := &growth{view: v, limits: ledger(v), learned: learned(v.Learned)}
+	g := &growth{view: v, limits: ledger(v), learned: learned(v.Learned), attached: attachable(v.Demands)}
 	g.pools = pools(v, referencedValues(v.Demands))
 	g.offers = offers(v, g.pools)
 	for _, d := range v.Daemons {

@@ -33,6 +33,12 @@ func (g *growth) left(allocatable demand.Resources, shape shapeKey, labels map[s
 			free = free.Sub(d.requests)
 		}
 	}
+	// How many volumes of another driver than EBS' a node will take shows once it is there.
+	for _, name := range g.attached {
+		if _, told := allocatable[name]; !told {
+			free[name] = demand.Ceiling
+		}
+	}
 	seen := g.learned[shape]
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage, corev1.ResourcePods} {
 		if n, told := seen[name]; told {

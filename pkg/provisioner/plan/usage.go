@@ -109,6 +109,7 @@ func Allocatable(t cloud.InstanceType, kubelet *v1alpha1.Kubelet, rootVolumeGiB 
 		corev1.ResourceMemory:           max(0, memory-reserved[corev1.ResourceMemory]-eviction[corev1.ResourceMemory]),
 		corev1.ResourceEphemeralStorage: max(0, disk-reserved[corev1.ResourceEphemeralStorage]-eviction[corev1.ResourceEphemeralStorage]),
 		corev1.ResourcePods:             pods,
+		ebsVolumes:                      attachableVolumes(t),
 	}
 	if name := GPUResource(t); name != "" {
 		r[name] = int64(t.GPU.Count) * 1000
