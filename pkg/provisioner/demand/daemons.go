@@ -2,36 +2,45 @@ package demand
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Daemons answers the DaemonSets as overhead of nodes, sorted by namespace and name: a node that their Select matches with
-// Matcher(nil) will carry one pod of each. DaemonSets that are being deleted, or whose template names a node, put nothing on a new
-// node and are left out. What admission adds to a pod later (a RuntimeClass's overhead, a LimitRange's defaults) is not seen.
-func Daemons(daemonSets []*appsv1.DaemonSet) []Daemon {
-	all := make([]Daemon, 0, len(daemonSets))
-	for _, ds := range daemonSets {
-		spec := &ds.Spec.Template.Spec
-		if ds.DeletionTimestamp != nil || spec.NodeName != "" {
-			continue
+// templates answers the pods of those DaemonSets that put one on a new node, by namespace and name: of those that are not being deleted
+// and whose template names no node. What admission adds to a pod later (a RuntimeClass's overhead, a LimitRange's defaults) is not seen.
+func templates(sets []*appsv1.DaemonSet) []*corev1.Pod {
+	pods := make([]*corev1.Pod, 0, len(sets))
+	for _, ds := range sets {
+		if t := &ds.Spec.Template; ds.DeletionTimestamp == nil && t.Spec.NodeName == "" {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ds.Namespace, Name: ds.Name, Labels: t.Labels}, Spec: t.Spec}
+			pods = append(pods, pod)
 		}
-		selection := SelectionOf(spec)
-		selection.Preferred = nil // the DaemonSet controller does not look at it
-		selection.Tolerations = tolerations(slices.Concat(spec.Tolerations, daemonTolerations(spec.HostNetwork)))
-		all = append(all, Daemon{
-			Namespace: ds.Namespace,
-			Name:      ds.Name,
-			Requests:  Requests(&corev1.Pod{Spec: *spec}),
-			Select:    selection,
-		})
 	}
-	slices.SortFunc(all, func(a, b Daemon) int {
+	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
+	return pods
+}
+
+// Daemons answers the DaemonSets as overhead of nodes, sorted by namespace and name: a node that their Select matches with
+// Matcher(nil) will carry one pod of each.
+func (n *Neighbourhood) Daemons() []Daemon {
+	all := make([]Daemon, 0, len(n.daemons))
+	for _, pod := range n.daemons {
+		selection := SelectionOf(&pod.Spec)
+		selection.Preferred = nil // the DaemonSet controller does not look at it
+		selection.Tolerations = tolerations(slices.Concat(pod.Spec.Tolerations, daemonTolerations(pod.Spec.HostNetwork)))
+		c := n.Company("", []*corev1.Pod{pod})
+		all = append(all, Daemon{
+			Namespace: pod.Namespace, Name: pod.Name, Requests: Requests(pod), Select: selection,
+			Chosen: slices.Sorted(maps.Keys(c.Chosen)), Apart: c.Apart, Ports: c.Ports,
+		})
+	}
 	return all
 }
 

@@ -19,6 +19,7 @@ type Matcher struct {
 	also        []*nodeaffinity.LazyErrorNodeSelector // each must match, as must each preferred
 	preferred   []*nodeaffinity.LazyErrorNodeSelector
 	tolerations []corev1.Toleration
+	avoids      bool   // PreferNoSchedule keeps away, too
 	anything    bool   // no label is looked at
 	newName     string // unnamed if a name is looked at; else empty, which is faster
 }
@@ -41,6 +42,17 @@ func (s Selection) Matchers() []*Matcher {
 		all[i] = &m
 	}
 	return all
+}
+
+// AvoidingMatchers are Matchers for where taints of effect PreferNoSchedule are about: all of them keep off what the pod does not tolerate
+// of those, and one more at the end is content with them. It is the last preference that Kubernetes' users expect to be given up.
+func (s Selection) AvoidingMatchers() []*Matcher {
+	all := s.Matchers()
+	last := *all[len(all)-1]
+	for _, m := range all {
+		m.avoids = true
+	}
+	return append(all, &last)
 }
 
 func (s Selection) base() *Matcher {
@@ -105,10 +117,10 @@ func (m *Matcher) Selects(name string, labels map[string]string) bool {
 	return true
 }
 
-// Tolerates tells whether no taint of effect NoSchedule or NoExecute keeps the pod away. PreferNoSchedule never does.
+// Tolerates tells whether no taint keeps the pod away; one of effect PreferNoSchedule does only in AvoidingMatchers.
 func (m *Matcher) Tolerates(taints []corev1.Taint) bool {
 	for i := range taints {
-		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule {
+		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule && !m.avoids {
 			continue
 		}
 		// The operators Lt and Gt are behind a gate that is off by default: with it off they tolerate nothing.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,6 +23,7 @@ type Surroundings struct {
 	// Namespaces are the labels of each.
 	Namespaces map[string]map[string]string
 	Storage    Storage
+	DaemonSets []*appsv1.DaemonSet
 }
 
 // Neighbourhood is what pods are to each other: who chooses whom. Selectors are evaluated here and nowhere else.
@@ -33,6 +35,7 @@ type Neighbourhood struct {
 	met     map[SelectorKey]bool // selectors that choose a demand
 	moving  map[types.UID]bool   // whose successor is a demand
 	storage *storage
+	daemons []*corev1.Pod   // of DaemonSets on new nodes
 	drivers map[string]bool // that attach volumes of demands
 }
 
@@ -57,7 +60,7 @@ type waitingPod struct {
 // ask for neighbours nor are asked for cost no more than without it.
 func NewNeighbourhood(s Surroundings) *Neighbourhood {
 	n := &Neighbourhood{
-		reader:  newReader(s.Namespaces, s.Waiting, s.Placed),
+		reader: newReader(s.Namespaces, s.Waiting, s.Placed), daemons: templates(s.DaemonSets),
 		storage: newStorage(s.Storage),
 		counted: map[SelectorKey]bool{}, met: map[SelectorKey]bool{}, moving: map[types.UID]bool{}, drivers: map[string]bool{},
 	}
@@ -70,6 +73,7 @@ func NewNeighbourhood(s Surroundings) *Neighbourhood {
 	}
 	if len(pods) > 0 {
 		n.addTheirs(selectors, s.Placed)
+		n.addTheirs(selectors, n.daemons)
 	}
 	n.chooser = newChooser(selectors)
 	g := newGroups()

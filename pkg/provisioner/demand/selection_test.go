@@ -120,6 +120,35 @@ func TestLevels(t *testing.T) {
 	}
 }
 
+func TestAvoidingMatchers(t *testing.T) {
+	pod := gpuPod("a", preferring(preferred(1, expressions(is("zone", in, "a")))), func(p *corev1.Pod) {
+		p.Spec.Tolerations = []corev1.Toleration{{Key: "known", Operator: corev1.TolerationOpExists}}
+	})
+	taint := func(key string) []corev1.Taint {
+		return []corev1.Taint{{Key: key, Effect: corev1.TaintEffectPreferNoSchedule}}
+	}
+	here, there := map[string]string{"zone": "a"}, map[string]string{"zone": "b"}
+	for name, tc := range map[string]struct {
+		labels map[string]string
+		taints []corev1.Taint
+		want   []bool // by level: preferred and without such taints, without such taints, anything
+	}{
+		"no taint":              {here, nil, []bool{true, true, true}},
+		"elsewhere":             {there, nil, []bool{false, true, true}},
+		"a taint":               {here, taint("other"), []bool{false, false, true}},
+		"a taint it tolerates":  {here, taint("known"), []bool{true, true, true}},
+		"one that keeps it off": {here, []corev1.Taint{{Key: "other", Effect: corev1.TaintEffectNoSchedule}}, []bool{false, false, false}},
+	} {
+		var got []bool
+		for _, m := range demand.SelectionOf(&pod.Spec).AvoidingMatchers() {
+			got = append(got, m.Matches(tc.labels, tc.taints))
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // drawPod draws what decides a pod's placement from few values, so that equal and nearly equal pods are frequent.
 func drawPod(t *rapid.T) *corev1.Pod {
 	value := rapid.SampledFrom([]string{"a", "b", "1", "2", "not a label value"})

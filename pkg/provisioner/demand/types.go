@@ -58,4 +58,9 @@ type Daemon struct {
 	Name      string
 	Requests  Resources
 	Select    Selection
+	// Chosen are the selectors of demands that choose the pod, Apart its terms that choose a demand, Ports those of the host that it takes:
+	// what plan.Node says of the pods on a node that is there.
+	Chosen []SelectorKey `json:",omitempty"`
+	Apart  []Term        `json:",omitempty"`
+	Ports  []HostPort    `json:",omitempty"`
 }

@@ -83,7 +83,7 @@ func TestDaemons(t *testing.T) {
 		change(ds)
 		return ds
 	}
-	got := demand.Daemons([]*appsv1.DaemonSet{
+	got := demand.NewNeighbourhood(demand.Surroundings{DaemonSets: []*appsv1.DaemonSet{
 		set("plugin", func(ds *appsv1.DaemonSet) {
 			ds.Spec.Template.Spec.NodeSelector = map[string]string{"gpu": "true"}
 			ds.Spec.Template.Spec.Tolerations = []corev1.Toleration{{Key: "gpu", Operator: "Exists"}}
@@ -91,7 +91,7 @@ func TestDaemons(t *testing.T) {
 		set("cni", func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.HostNetwork = true }),
 		set("going", func(ds *appsv1.DaemonSet) { ds.DeletionTimestamp = &now }),
 		set("pinned", func(ds *appsv1.DaemonSet) { ds.Spec.Template.Spec.NodeName = "n" }),
-	})
+	}}).Daemons()
 	names := []string{}
 	for _, d := range got {
 		names = append(names, d.Name)
@@ -118,5 +118,26 @@ func TestDaemons(t *testing.T) {
 		if tc.got != tc.want {
 			t.Errorf("%s: %v, want %v", name, tc.got, tc.want)
 		}
+	}
+}
+
+// TestDaemonsAreNeighbours: a DaemonSet's pod will be on a new node before any other.
+func TestDaemonsAreNeighbours(t *testing.T) {
+	exporter := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "ml", Name: "exporter"}}
+	exporter.Spec.Template.Labels = labelled{"app": "exporter"}
+	exporter.Spec.Template.Spec = gpuPod("", func(p *corev1.Pod) {
+		p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 9100}}
+	}, apartFrom(podTerm{TopologyKey: "host", LabelSelector: having("app", "noisy")}, podTerm{TopologyKey: "host", LabelSelector: having("app", "nobody")})).Spec
+	got := demand.NewNeighbourhood(demand.Surroundings{DaemonSets: []*appsv1.DaemonSet{exporter}, Waiting: []*corev1.Pod{
+		gpuPod("a", with("app", "noisy"), near(podTerm{TopologyKey: "host", LabelSelector: having("app", "exporter")})),
+	}})
+	d := got.Daemons()[0]
+	want := demand.Daemon{Namespace: "ml", Name: "exporter", Requests: d.Requests, Select: d.Select, Chosen: []key{"ml/app=exporter"},
+		Apart: []demand.Term{{TopologyKey: "host", Selector: "ml/app=noisy"}}, Ports: []demand.HostPort{{Protocol: "TCP", Address: "0.0.0.0", Port: 9100}}}
+	if diff := cmp.Diff(want, d); diff != "" {
+		t.Errorf("Daemons (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]key{"ml/app=noisy"}, got.Demands()[0].Neighbours.Chosen); diff != "" {
+		t.Errorf("Chosen (-want +got):\n%s", diff)
 	}
 }

@@ -158,14 +158,13 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	v.Claims = m.claims(l.claims.Items, expected)
 	pods := byNode(l.pods.Items)
 	v.Nodes = m.nodes(l.nodes.Items, pods, v.Claims, now)
-	v.Daemons = daemons(l.daemonSets.Items)
 	v.Learned = m.learned()
 	s := surroundings(l, pods, v.Claims, v.Nodes)
 	if s.Storage, err = m.storage(ctx, s.Waiting, s.Moving); err != nil {
 		return plan.View{}, err
 	}
 	around := demand.NewNeighbourhood(s)
-	v.Demands = around.Demands()
+	v.Demands, v.Daemons = around.Demands(), around.Daemons()
 	keepCompany(v.Nodes, pods, around)
 	m.noteRefusals(&v)
 	v.Refused = m.refusalsOf(v.Demands)
@@ -252,8 +251,4 @@ func makesRoom(bound []*corev1.Pod, pod *corev1.Pod) bool {
 				return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason == corev1.PodReasonPreemptionByScheduler
 			})
 	})
-}
-
-func daemons(items []appsv1.DaemonSet) []demand.Daemon {
-	return demand.Daemons(pointers(items))
 }

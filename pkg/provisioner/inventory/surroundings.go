@@ -17,7 +17,10 @@ import (
 // surroundings are the pods that wait, those whose node the cloud is about to take (their successors will need a place, and its launch
 // must not wait until they have been evicted), and what is around them.
 func surroundings(l *lists, placed podsByNode, claims []plan.Claim, nodes []plan.Node) demand.Surroundings {
-	s := demand.Surroundings{Waiting: make([]*corev1.Pod, 0, 64), Namespaces: make(map[string]map[string]string, len(l.namespaces.Items))}
+	s := demand.Surroundings{
+		Waiting: make([]*corev1.Pod, 0, 64), Namespaces: make(map[string]map[string]string, len(l.namespaces.Items)),
+		DaemonSets: pointers(l.daemonSets.Items),
+	}
 	for i := range l.pods.Items {
 		if p := &l.pods.Items[i]; p.Spec.NodeName == "" && !slices.Contains(placed.nominated[p.Status.NominatedNodeName], p) {
 			s.Waiting = append(s.Waiting, p)
