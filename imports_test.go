@@ -18,7 +18,7 @@ var floors = [][]string{
 	{"pkg/binpack", "pkg/cloud"},
 	{"pkg/apis/v1alpha1", "pkg/apis/karpenterv1alpha5", "pkg/apis/crds", "pkg/cloud/catalogue", "pkg/cloud/health", "pkg/cloud/sim"},
 	{"pkg/provisioner/demand", "pkg/provisioner/plan"},
-	{"pkg/provisioner/inventory", "pkg/provisioner/act", "pkg/provisioner/telemetry", "pkg/provisioner/record", "pkg/cloud/aws", "pkg/cloud/observed", "pkg/cloud/contract"},
+	{"pkg/provisioner/inventory", "pkg/provisioner/act", "pkg/provisioner/telemetry", "pkg/provisioner/explain", "pkg/provisioner/record", "pkg/cloud/aws", "pkg/cloud/observed", "pkg/cloud/contract"},
 	{"pkg/provisioner/grow", "pkg/provisioner/shrink", "pkg/provisioner/claim", "pkg/provisioner/notice", "pkg/provisioner/orphan",
 		"pkg/provisioner/nodeclass", "pkg/provisioner/status", "pkg/provisioner/carryover"},
 	{"pkg/provisioner/app"},

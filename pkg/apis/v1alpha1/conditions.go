@@ -6,6 +6,10 @@ import corev1 "k8s.io/api/core/v1"
 // else, and it stays when the pod is bound. It tells Slipway's nominations from a preemption's, whoever leads. Status True.
 const PodNominated = corev1.PodConditionType(Group + "/Nominated")
 
+// PodNodePlanned is a pod's condition while it waits for a GPU: True if a node is launched or expected for it, False if it is held. Its reason is
+// a Held reason or one of those below. It stays on a pod that got its node, and goes from a pod that was held and waits no more.
+const PodNodePlanned = corev1.PodConditionType(Group + "/NodePlanned")
+
 // Condition types of a NodeClaim, in the order in which they become True.
 const (
 	ConditionLaunched = "Launched" // the machine was bought; status.instanceID is set
@@ -39,6 +43,13 @@ const (
 	HeldUnsupported   Reason = "UnsupportedConstraint" // the pod asks for something that Slipway does not understand yet
 	HeldNotBound      Reason = "SchedulerRefused"      // a node was launched for it and kube-scheduler did not bind it there
 	HeldNoProvisioner Reason = "NoProvisioner"         // there is no usable Provisioner
+)
+
+// Why a pod's NodePlanned is True.
+const (
+	PlannedLaunch   Reason = "NodeLaunching" // a node is launched for it: the message names the claim and why it is this shape
+	PlannedOnItsWay Reason = "NodeOnItsWay"  // it is expected on a node that was launched for others
+	PlannedRoom     Reason = "NodeHasRoom"   // it is expected on a node that is open
 )
 
 // Why a shape that has room for a claim's pods is, or is not, what is bought; besides those it may be closed or over a limit, as above.

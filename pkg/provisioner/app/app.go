@@ -95,12 +95,13 @@ type assembly struct {
 	mgr manager.Manager
 	now func() time.Time
 
-	metrics   *telemetry.Metrics
-	events    *telemetry.Events
-	book      *health.Book
-	catalogue *inventory.Catalogue
-	classes   *nodeclass.Store
-	claims    *claim.Reconciler
+	metrics    *telemetry.Metrics
+	events     *telemetry.Events
+	conditions *telemetry.PodConditions
+	book       *health.Book
+	catalogue  *inventory.Catalogue
+	classes    *nodeclass.Store
+	claims     *claim.Reconciler
 }
 
 func (a *assembly) assemble() error {
@@ -120,6 +121,7 @@ func (a *assembly) assemble() error {
 		return fmt.Errorf("adding the events' pacer: %w", err)
 	}
 	a.events = telemetry.NewEvents(pacer, a.now)
+	a.conditions = telemetry.NewPodConditions(pacer, a.mgr.GetCache(), a.mgr.GetClient(), a.now, a.Log.WithName("conditions"))
 	if a.book, err = health.New(health.DefaultPolicy()); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (a *assembly) loops() (*loops, error) {
 		a.claims.Withdrawn(name)
 		a.book.End(name)
 	}, a.now)
-	growing := grow.New(a.Windows, mirror, actor, observer{a.metrics, a.events, a.now}, a.Log.WithName("grow"))
+	growing := grow.New(a.Windows, mirror, actor, observer{a.metrics, a.events, a.conditions, a.now}, a.Log.WithName("grow"))
 	shrinking, err := shrink.New(shrink.Config{
 		View: mirror, Retirer: actor, Live: a.mgr.GetAPIReader(), Now: a.now, Log: a.Log.WithName("shrink"),
 		Tick: shrinkTick, Settle: a.FenceSettle,
@@ -62,7 +62,7 @@ func (a *assembly) loops() (*loops, error) {
 	}
 	a.catalogue.OnChange(growing.Wake)
 	runnables := []manager.Runnable{
-		a.catalogue, sweeper, successor{growing, sweeper.Looked(), a.mgr.GetAPIReader(), a.mgr.GetCache(), a.Log.WithName("grow")}, shrinking, pruner{a.book, a.now},
+		a.catalogue, a.conditions, sweeper, successor{growing, sweeper.Looked(), a.mgr.GetAPIReader(), a.mgr.GetCache(), a.Log.WithName("grow")}, shrinking, pruner{a.book, a.now},
 		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, seen: mirror.Seen, ended: a.book.End}},
 	}
 	if a.RecordViews != "" {

@@ -6,25 +6,28 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/cloud/health"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/explain"
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/telemetry"
 )
 
-// observer tells metrics and events what the grow loop decided.
+// observer tells metrics, events and the pods themselves what the grow loop decided.
 type observer struct {
-	metrics *telemetry.Metrics
-	events  *telemetry.Events
-	now     func() time.Time
+	metrics    *telemetry.Metrics
+	events     *telemetry.Events
+	conditions *telemetry.PodConditions
+	now        func() time.Time
 }
 
-// Planned counts a decision and tells each pod that a node is bought for it.
+// Planned counts a decision and tells each pod what is decided about it.
 func (o observer) Planned(v plan.View, d plan.Decision, took time.Duration) {
 	o.metrics.Planned(took, d.CostMicroUSDPerHour)
 	o.metrics.Decided(telemetry.DecisionLaunch, len(d.Create))
@@ -33,20 +36,26 @@ func (o observer) Planned(v plan.View, d plan.Decision, took time.Duration) {
 		held[telemetry.HeldKey{Provisioner: h.Provisioner, Reason: h.Reason}] += len(h.Pods)
 	}
 	o.metrics.PodsHeld(held)
-	since := map[string]time.Time{}
+	since := map[types.UID]time.Time{}
 	for _, demand := range v.Demands {
 		for _, p := range demand.Pods {
 			if !p.Moving {
-				since[string(p.UID)] = p.Since
+				since[p.UID] = p.Since
 			}
 		}
 	}
-	for _, c := range d.Create {
-		for _, ref := range c.Spec.Pods {
-			if at, waits := since[string(ref.UID)]; waits {
-				o.metrics.PodPlanned(max(0, o.now().Sub(at)))
-			}
-			o.events.Planned(podOf(ref), c.Name, c.Spec.Why)
+	for _, outcome := range explain.Outcomes(v, d) {
+		at, waits := since[outcome.Pod.UID]
+		if outcome.New && waits {
+			o.metrics.PodPlanned(max(0, o.now().Sub(at)))
+		}
+		if outcome.New {
+			o.events.Planned(podOf(outcome.Pod), outcome.Message)
+		}
+		if !outcome.Moving { // it runs: its condition would be about its successor
+			o.conditions.Say(context.Background(), outcome.Pod, telemetry.Planning{ // reads memory only
+				Planned: outcome.Planned, Reason: outcome.Reason, Message: outcome.Message,
+			})
 		}
 	}
 }

@@ -18,6 +18,9 @@ package app
 // +kubebuilder:rbac:groups="",resources=pods/eviction,verbs=create
 // +kubebuilder:rbac:groups="",resources=pods,verbs=delete
 //
+// Pods are told what is decided about them, in a condition of their status:
+// +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
+//
 // Our own objects. Provisioners are written for those that are carried over from karpenter.sh/v1alpha5, node classes for their finalizer:
 // +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=slipway.sh,resources=provisioners,verbs=get;list;watch;create;update

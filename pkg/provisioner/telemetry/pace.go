@@ -15,26 +15,30 @@ const (
 	paceQueue = 10_000
 )
 
-// Pacer passes events on one after the other, so that telling never delays doing. It is a Sink, and a manager.Runnable of every replica.
+// Pacer passes events and whatever else is told on one after the other, so that telling never delays doing. It is a Sink, and a
+// manager.Runnable of every replica.
 type Pacer struct {
 	next  Sink
-	queue chan queued
-}
-
-type queued struct {
-	regarding, related              runtime.Object
-	eventtype, reason, action, note string
-	args                            []any
+	queue chan func(context.Context)
 }
 
 // NewPacer makes a Pacer in front of a sink. It passes nothing on until it is started.
-func NewPacer(next Sink) *Pacer { return &Pacer{next: next, queue: make(chan queued, paceQueue)} }
+func NewPacer(next Sink) *Pacer {
+	return &Pacer{next: next, queue: make(chan func(context.Context), paceQueue)}
+}
 
 // Eventf queues an event. It never blocks.
 func (p *Pacer) Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any) {
+	p.Do(func(context.Context) { p.next.Eventf(regarding, related, eventtype, reason, action, note, args...) })
+}
+
+// Do queues one write to the API server. It never blocks; false: the queue is full, and it is left undone.
+func (p *Pacer) Do(tell func(context.Context)) bool {
 	select {
-	case p.queue <- queued{regarding, related, eventtype, reason, action, note, args}:
+	case p.queue <- tell:
+		return true
 	default:
+		return false
 	}
 }
 
@@ -54,8 +58,8 @@ func (p *Pacer) Start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case e := <-p.queue:
-			p.next.Eventf(e.regarding, e.related, e.eventtype, e.reason, e.action, e.note, e.args...)
+		case tell := <-p.queue:
+			tell(ctx)
 		}
 	}
 }

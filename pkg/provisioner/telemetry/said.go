@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"fmt"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,9 +21,9 @@ func (e *Events) Held(pod client.Object, reason v1alpha1.Reason, message string)
 	e.warn(pod, string(reason), actionPlan, message)
 }
 
-// Planned tells a pod that a node is launched for it; why is the claim's sentence for people.
-func (e *Events) Planned(pod client.Object, claim, why string) {
-	e.normal(pod, "NodePlanned", actionPlan, fmt.Sprintf("launching a node for this pod (NodeClaim %s): %s", claim, why))
+// Planned tells a pod that a node is launched for it; message is that of its condition.
+func (e *Events) Planned(pod client.Object, message string) {
+	e.normal(pod, "NodePlanned", actionPlan, message)
 }
 
 // Interrupted tells a Node, a claim or a pod that the cloud takes the node; zero: it did not say when.
