@@ -10,6 +10,7 @@ type attempt struct {
 	byPriority bool // one priority class after the other, gangs of it first, instead of all together
 	bySize     bool // within a class, larger GPU counts first
 	scarce     bool // prefer what takes little of the limits to what costs little
+	columns    bool // by column generation too, for as long as steps last
 	byWorth    bool // put onto bins what is dear to place elsewhere, instead of large pods first
 }
 
@@ -18,6 +19,9 @@ type attempt struct {
 func (s *solver) cheapestAttempt(start *state) *state {
 	best := s.bestOf(start, nil, []attempt{{}})
 	if best != nil && !s.starved(best) {
+		if s.steps > 0 {
+			best = s.bestOf(start, best, []attempt{{columns: true}})
+		}
 		return best
 	}
 	ordered := []attempt{{byPriority: true}, {byPriority: true, bySize: true}}

@@ -92,9 +92,7 @@ func (s *solver) hopes(offering int, free Vector, contents []Content, waiting []
 	if !any {
 		return nil, 0
 	}
-	parts, value := s.sack.solve(j, &c, s.expect.values, waiting, s.p.GPU, knapsackNodesLate)
-	s.steps -= s.sack.nodes + len(j.items)
-	return parts, value
+	return s.knapsack(j, &c, s.expect.values, waiting)
 }
 
 // roomLeft answers how many of the copies of a node leave the same room to what is expected (at least one), that room, and what it is worth
@@ -172,7 +170,7 @@ func (im *improver) foreseeing(nodes []int, everyCopy bool) bool {
 			counts[im.item[content.Demand]] += content.Count * copies[n]
 		}
 	}
-	small, at := im.shrunk(counts)
+	small, at := im.job.shrunk(counts)
 	if len(small.items) == 0 {
 		return false
 	}

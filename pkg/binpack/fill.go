@@ -83,12 +83,7 @@ func (s *solver) fillByWorth(st *state, demands []int) {
 		if len(j.items) == 0 {
 			continue
 		}
-		most := knapsackNodes
-		if s.steps <= 0 {
-			most = knapsackNodesLate
-		}
-		parts, _ := s.sack.solve(j, &j.cands[0], values, left, s.p.GPU, most)
-		s.steps -= s.sack.nodes + len(j.items)
+		parts, _ := s.knapsack(j, &j.cands[0], values, left)
 		for _, p := range parts {
 			d := j.items[p.item].demand
 			st.fills[r.at] = with(st.fills[r.at], d, p.count)

@@ -12,7 +12,7 @@ type purchase struct {
 	free         Vector // of each copy; only firstFit keeps it
 }
 
-// offer is the best contents that a candidate was last seen to have.
+// offer is what a candidate can hold at best: contents of that value, or none yet and no more than that value.
 type offer struct {
 	parts    []part
 	value    int64
@@ -21,13 +21,15 @@ type offer struct {
 }
 
 // greedy buys, again and again, the candidate and contents with the most value per price, until nothing that is left fits what may be
-// bought. Pods only get fewer, so an old offer is an upper bound: it is looked at again only when it comes first and its
-// contents are no longer there. left and led are used up.
+// bought. Pods only get fewer, so an old value is an upper bound: a candidate is looked at again only when it comes first and its contents
+// are no longer there (Minoux's lazy evaluation), and then only for contents that beat the best that is known. left and led are used up.
 // O(patterns bought x (candidates + stale offers x knapsack)).
 func (s *solver) greedy(j *job, values []int64, left []int, led *ledger) []purchase {
 	offers := make([]offer, len(j.cands))
+	p := s.newPricer(j, left)
+	p.worth = values
 	for c := range offers {
-		s.reconsider(j, c, &offers[c], values, left)
+		offers[c].value = mostBound
 	}
 	var out []purchase
 	for {
@@ -36,9 +38,12 @@ func (s *solver) greedy(j *job, values []int64, left []int, led *ledger) []purch
 			return out
 		}
 		cand, of := &j.cands[c], &offers[c]
-		copies := copiesLeft(of.parts, left)
+		copies := 0
+		if of.parts != nil {
+			copies = copiesLeft(of.parts, left)
+		}
 		if copies == 0 {
-			s.reconsider(j, c, of, values, left)
+			s.reconsider(p, c, offers, left)
 			continue
 		}
 		o := &s.p.Offerings[cand.offering]
@@ -54,21 +59,45 @@ func (s *solver) greedy(j *job, values []int64, left []int, led *ledger) []purch
 	}
 }
 
-// reconsider fills in the best offer of a candidate for what is left.
-func (s *solver) reconsider(j *job, c int, of *offer, values []int64, left []int) {
-	most := knapsackNodes
-	if s.steps <= 0 {
-		most = knapsackNodesLate
-	}
-	of.parts, of.value = s.sack.solve(j, &j.cands[c], values, left, s.p.GPU, most)
-	s.steps -= s.sack.nodes + len(j.items)
-	of.gone = len(of.parts) == 0
-	if s.p.GPU >= 0 {
-		of.stranded = j.cands[c].capacity[s.p.GPU]
-		for _, p := range of.parts {
-			of.stranded -= j.items[p.item].size[s.p.GPU] * int64(p.count)
+// reconsider looks for contents of a candidate that are worth no less per price than the best contents that are still there, and else
+// notes that there are none.
+func (s *solver) reconsider(p *pricer, c int, offers []offer, left []int) {
+	of, rival := &offers[c], -1
+	for other := range offers {
+		r := &offers[other]
+		if other != c && !r.gone && r.parts != nil && copiesLeft(r.parts, left) > 0 &&
+			(rival < 0 || better(r, p.j.cands[other].price, &offers[rival], p.j.cands[rival].price)) {
+			rival = other
 		}
 	}
+	target := int64(0)
+	if rival >= 0 {
+		target = max(0, scaled(offers[rival].value, p.j.cands[c].price, p.j.cands[rival].price)-1)
+	}
+	nodes := knapsackNodes
+	parts, value, upper := p.price(c, target, nodes)
+	of.parts, of.value = parts, value
+	if parts == nil {
+		of.value = min(target, upper)
+		of.gone = of.value <= 0
+		return
+	}
+	if s.p.GPU >= 0 {
+		of.stranded = p.j.cands[c].capacity[s.p.GPU]
+		for _, part := range parts {
+			of.stranded -= p.j.items[part.item].size[s.p.GPU] * int64(part.count)
+		}
+	}
+}
+
+// scaled answers v times by over of, rounded down, mostBound at the most.
+func scaled(v, by, of int64) int64 {
+	hi, lo := bits.Mul64(uint64(v), uint64(by))
+	if hi >= uint64(of) {
+		return mostBound
+	}
+	q, _ := bits.Div64(hi, lo, uint64(of))
+	return int64(min(q, mostBound))
 }
 
 // best answers the offer with the most value per price; then the one that strands fewer GPUs; then the dearer one, which means fewer
@@ -94,6 +123,8 @@ func better(a *offer, aPrice int64, b *offer, bPrice int64) bool {
 		return aHi > bHi
 	case aLo != bLo:
 		return aLo > bLo
+	case (a.parts == nil) != (b.parts == nil):
+		return a.parts == nil // it may be better yet
 	case a.stranded != b.stranded:
 		return a.stranded < b.stranded
 	}

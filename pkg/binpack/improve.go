@@ -138,7 +138,7 @@ func (im *improver) try(nodes []int, everyCopy bool) bool {
 			counts[im.item[content.Demand]] += content.Count * copies[n]
 		}
 	}
-	small, at := im.shrunk(counts)
+	small, at := im.job.shrunk(counts)
 	im.steps -= 10 + len(im.job.items) + len(im.job.cands)
 	purchases, exact := im.repack(small, im.candWeights(small), at)
 	if !exact {
@@ -183,17 +183,18 @@ func (im *improver) weight(j *job, purchases []purchase) (w int64) {
 	return w
 }
 
-// shrunk answers a job of only the items that are there, with the candidates that can be of use to them.
-func (im *improver) shrunk(counts []int) (*job, []int) {
+// shrunk answers a job of only the items that are there, with the candidates that can be of use to them, and how
+// many there are of each.
+func (j *job) shrunk(counts []int) (*job, []int) {
 	small := &job{}
 	var at, old []int
 	for i, n := range counts {
 		if n > 0 {
-			small.items, at, old = append(small.items, im.job.items[i]), append(at, n), append(old, i)
+			small.items, at, old = append(small.items, j.items[i]), append(at, n), append(old, i)
 		}
 	}
-	for c := range im.job.cands {
-		cand := im.job.cands[c]
+	for c := range j.cands {
+		cand := j.cands[c]
 		allowed := NewSet(len(old))
 		any := false
 		for k, i := range old {
@@ -207,7 +208,17 @@ func (im *improver) shrunk(counts []int) (*job, []int) {
 			small.cands = append(small.cands, cand)
 		}
 	}
-	small.apart = im.apartItems(small.items)
+	if j.apart != nil {
+		small.apart = make([]Set, len(old))
+		for k, i := range old {
+			small.apart[k] = NewSet(len(old))
+			for n, other := range old {
+				if j.apart[i].Has(other) {
+					small.apart[k].Add(n)
+				}
+			}
+		}
+	}
 	return small, at
 }
 

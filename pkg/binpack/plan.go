@@ -7,6 +7,11 @@ type Plan struct {
 	Held  []Held // by Demand
 	// CostMicroUSDPerHour is the sum over Nodes of Copies x price of the first choice.
 	CostMicroUSDPerHour int64
+	// LowerBoundMicroUSDPerHour: no plan costs less that serves as many pods of each demand as this one, on bins or new nodes, and puts no
+	// demand onto a new node of a later level, or of a later tier of the same level, than this one does. It is proven, however few Steps there
+	// were; cost / bound is the certificate. The bound heeds what fits where, MaxPerNode and bins; limits, stock (beyond the first node), gangs
+	// and whatever Apart forbids may be left out, so where they bind it may be low. 0: nothing is proven. Expected demands take no part.
+	LowerBoundMicroUSDPerHour int64
 	// WorthMicroUSDPerHour is what the room that Nodes leave to expected arrivals is worth (Demand.WorthMilli). It is no part of the cost.
 	WorthMicroUSDPerHour int64
 }

@@ -5,14 +5,10 @@ import (
 	"slices"
 )
 
-// The effort of one knapsack, in search nodes: while steps last, and after that.
-const (
-	knapsackNodes     = 2000
-	knapsackNodesLate = 64
-)
+const knapsackNodes = 256 // search nodes of one knapsack
 
 // DefaultSteps is the effort that Policy.Steps 0 stands for: a few tens of milliseconds.
-const DefaultSteps = 150_000
+const DefaultSteps = 600_000
 
 // solver works on a canonical problem. It holds scratch memory; nothing in it outlives Solve.
 type solver struct {
@@ -25,8 +21,10 @@ type solver struct {
 	alone   []bool  // by Demand: one pod of it could be placed if nothing else were
 	apart   []Set   // by Demand: those that it must not share a node with, both ways; nil: no two
 	skip    []bool  // by Demand: its gang can never be whole, or nobody waits
-	sack    knapsack
+	sack    pricer  // scratch
 	rooms   []room
+	seen    []bought   // what greedy has bought in any try: columns to begin with
+	gen     *generator // the last one
 	expect  outlook
 }
 
@@ -36,10 +34,19 @@ func Solve(p Problem, pol Policy) Plan {
 	c, back := canonical(p)
 	s := newSolver(c, pol)
 	st := s.cheapestAttempt(s.start())
-	s.improve(st)
+	reserve := max(0, s.steps/2)
+	s.steps -= reserve
+	bound := s.lowerBound(st)
+	s.steps += reserve
+	if s.cost(st) > bound {
+		s.improve(st)
+	}
 	s.foresee(st)
 	s.leftovers(st)
-	return back.restore(s.plan(st))
+	plan := s.plan(st)
+	s.steps = 0
+	plan.LowerBoundMicroUSDPerHour = s.lowerBound(st)
+	return back.restore(plan)
 }
 
 // newSolver prepares to solve a canonical problem.
@@ -175,7 +182,7 @@ func (s *solver) pack(st *state, demands []int, a attempt) {
 	for level := range levels {
 		for _, tier := range tiers {
 			if items := s.itemsAt(st, demands, level); len(items) > 0 {
-				s.buy(st, s.newJob(items, tier, &st.ledger, a.scarce))
+				s.buy(st, s.newJob(items, tier, &st.ledger, a.scarce), a)
 				s.topUp(st, demands)
 			}
 		}
@@ -202,11 +209,11 @@ func (s *solver) itemsAt(st *state, demands []int, level int) []item {
 }
 
 // refinements is how often greedy runs again with values that it learnt from its own purchases.
-const refinements = 2
+const refinements = 1
 
 // buy packs a job in a few ways and keeps the best: greedy with a few ideas of what a place is worth, and first fit, so that a plan is
 // never dearer than that baseline.
-func (s *solver) buy(st *state, j *job) {
+func (s *solver) buy(st *state, j *job, a attempt) {
 	if len(j.cands) == 0 {
 		return
 	}
@@ -214,15 +221,23 @@ func (s *solver) buy(st *state, j *job) {
 	for i := range j.items {
 		left[i] = st.left[j.items[i].demand]
 	}
+	j, left = j.packable(left)
 	var chosen *state
 	try := func(way func([]int, *ledger) []purchase) []purchase {
 		next := st.clone()
 		purchases := way(slices.Clone(left), &next.ledger)
 		s.apply(next, j, purchases)
+		s.seen = append(s.seen, next.nodes[len(st.nodes):]...)
 		if chosen == nil || s.compare(next, chosen) > 0 {
 			chosen = next
 		}
 		return purchases
+	}
+	if a.columns {
+		chosen = st.clone()
+		s.generate(st, j, left, try)
+		*st = *chosen
+		return
 	}
 	greedy := func(values []int64) []purchase {
 		return try(func(left []int, led *ledger) []purchase { return s.greedy(j, values, left, led) })
@@ -231,7 +246,7 @@ func (s *solver) buy(st *state, j *job) {
 	greedy(j.values(left, true))
 	values := j.values(left, false)
 	purchases := greedy(values)
-	for round := 0; round < refinements && s.steps > 0; round++ {
+	for range refinements {
 		values = j.refined(values, purchases)
 		purchases = greedy(values)
 	}
