@@ -43,6 +43,9 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.aws.InterruptionQueue, "interruption-queue", "", "SQS queue with EventBridge's events of EC2; empty: nodes go without warning")
 	flags.BoolVar(&f.aws.IsolatedVPC, "isolated-vpc", false, "the endpoints of Pricing and IAM cannot be reached")
 
+	flags.StringVar(&f.app.DefaultSpread, "default-spread-constraints", "",
+		"defaultConstraints of the scheduler's PodTopologySpreadArgs with defaultingType List, as YAML or JSON; empty: it has none")
+
 	limits := record.DefaultLimits()
 	flags.StringVar(&f.app.RecordViews, "record-views", "", "directory that keeps what decisions are made from, for slipway simulate --view; empty: none is kept")
 	flags.IntVar(&f.app.RecordLimits.Files, "record-views-files", limits.Files, "how many files that directory holds at most; the oldest goes first")

@@ -7,7 +7,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/claim"
@@ -53,6 +55,10 @@ type Config struct {
 	RecordViews  string
 	RecordLimits record.Limits
 	Program      string
+
+	// DefaultSpread are the defaultConstraints of the cluster's scheduler profile (PodTopologySpreadArgs with defaultingType List), as YAML
+	// or JSON; empty: it has none.
+	DefaultSpread string
 
 	// Registry takes the metrics; nil: the one that /metrics serves.
 	Registry prometheus.Registerer
@@ -106,5 +112,24 @@ func (c Config) Validate() error {
 	if l := c.RecordLimits; c.RecordViews != "" && (l.Files <= 0 || l.Bytes <= 0) {
 		errs = append(errs, fmt.Errorf("RecordLimits: %d files and %d bytes; want both above 0", l.Files, l.Bytes))
 	}
+	if _, err := c.defaultSpread(); err != nil {
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
+}
+
+// defaultSpread reads DefaultSpread as kube-scheduler does: without label selectors, which follow from what a pod belongs to.
+func (c Config) defaultSpread() ([]corev1.TopologySpreadConstraint, error) {
+	var list []corev1.TopologySpreadConstraint
+	if err := yaml.UnmarshalStrict([]byte(c.DefaultSpread), &list); err != nil {
+		return nil, fmt.Errorf("DefaultSpread: reading the list of constraints: %w", err)
+	}
+	for i, s := range list {
+		if s.MaxSkew < 1 || s.TopologyKey == "" || s.LabelSelector != nil ||
+			s.WhenUnsatisfiable != corev1.DoNotSchedule && s.WhenUnsatisfiable != corev1.ScheduleAnyway {
+			return nil, fmt.Errorf("DefaultSpread: constraint %d needs maxSkew of 1 or more, topologyKey, and whenUnsatisfiable DoNotSchedule or "+
+				"ScheduleAnyway, and can have no labelSelector", i+1)
+		}
+	}
+	return list, nil
 }

@@ -36,9 +36,13 @@ func (a *assembly) loops() (*loops, error) {
 	if err != nil {
 		return nil, err
 	}
+	spread, err := a.defaultSpread()
+	if err != nil {
+		return nil, err
+	}
 	mirror, err := inventory.New(inventory.Config{
 		Reader: a.mgr.GetCache(), Catalogue: a.catalogue, NodeClasses: a.classes, Health: healthOf{a.book},
-		Orphans: sweeper.Orphans, Region: a.Region, Now: a.now,
+		Orphans: sweeper.Orphans, Region: a.Region, Now: a.now, DefaultSpread: spread,
 	})
 	if err != nil {
 		return nil, err

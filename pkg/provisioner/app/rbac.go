@@ -11,6 +11,10 @@ package app
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;persistentvolumes,verbs=get;list;watch
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csinodes,verbs=get;list;watch
 //
+// Watched with --default-spread-constraints only, for which pods belong together:
+// +kubebuilder:rbac:groups="",resources=services;replicationcontrollers,verbs=get;list;watch
+// +kubebuilder:rbac:groups=apps,resources=replicasets;statefulsets,verbs=get;list;watch
+//
 // Nodes get their labels, taints and gate, and are deleted with their machine:
 // +kubebuilder:rbac:groups="",resources=nodes,verbs=patch;delete
 //

@@ -27,17 +27,18 @@ type reader struct {
 	namespaces map[string]map[string]string // labels by name
 	names      []string                     // sorted
 	known      map[string]*asks             // by encoding.surroundings
+	belonging  *belonging
 	buffer     encoding
 }
 
 // newReader knows the namespaces that pods are in even if no object says so, as in manifests. The API server gives each the label that
 // names it.
-func newReader(namespaces map[string]map[string]string, lists ...[]*corev1.Pod) *reader {
-	r := &reader{namespaces: maps.Clone(namespaces), known: map[string]*asks{}}
+func newReader(s Surroundings) *reader {
+	r := &reader{namespaces: maps.Clone(s.Namespaces), known: map[string]*asks{}, belonging: newBelonging(s.Defaults)}
 	if r.namespaces == nil {
 		r.namespaces = map[string]map[string]string{}
 	}
-	for _, pods := range lists {
+	for _, pods := range [][]*corev1.Pod{s.Waiting, s.Placed} {
 		for _, pod := range pods {
 			if _, known := r.namespaces[pod.Namespace]; !known {
 				r.namespaces[pod.Namespace] = map[string]string{corev1.LabelMetadataName: pod.Namespace}
@@ -50,15 +51,19 @@ func newReader(namespaces map[string]map[string]string, lists ...[]*corev1.Pod) 
 
 // of answers what a pod asks.
 func (r *reader) of(pod *corev1.Pod) *asks {
-	if !asksOfPods(&pod.Spec) {
+	together := r.belonging.of(pod)
+	if together == nil && !asksOfPods(&pod.Spec) {
 		return none
 	}
 	r.buffer = r.buffer[:0].surroundings(pod)
+	if together != nil {
+		r.buffer = r.buffer.text(together.String())
+	}
 	if known, ok := r.known[string(r.buffer)]; ok {
 		return known
 	}
 	print := string(r.buffer)
-	a := r.read(pod)
+	a := r.read(pod, together)
 	a.id = len(r.known) + 1
 	r.known[print] = a
 	return a
@@ -69,7 +74,7 @@ func asksOfPods(spec *corev1.PodSpec) bool {
 		spec.Affinity != nil && (spec.Affinity.PodAffinity != nil || spec.Affinity.PodAntiAffinity != nil)
 }
 
-func (r *reader) read(pod *corev1.Pod) *asks {
+func (r *reader) read(pod *corev1.Pod, together labels.Selector) *asks {
 	a := &asks{}
 	if affinity := pod.Spec.Affinity; affinity != nil {
 		if near := affinity.PodAffinity; near != nil {
@@ -82,7 +87,13 @@ func (r *reader) read(pod *corev1.Pod) *asks {
 		}
 	}
 	for i := range pod.Spec.TopologySpreadConstraints {
-		a.spread(pod, &pod.Spec.TopologySpreadConstraints[i])
+		c := &pod.Spec.TopologySpreadConstraints[i]
+		a.spread(pod.Namespace, c, a.labels(spreadField, keyed(c.LabelSelector, c.MatchLabelKeys, nil, pod.Labels)))
+	}
+	if together != nil {
+		for i := range r.belonging.constraints {
+			a.spread(pod.Namespace, &r.belonging.constraints[i], together)
+		}
 	}
 	n := &a.neighbours
 	slices.SortFunc(n.Near, compareTerms)
@@ -135,16 +146,16 @@ func (a *asks) preferred(r *reader, pod *corev1.Pod, terms []corev1.WeightedPodA
 	}
 }
 
+const spreadField = "spec.topologySpreadConstraints[]"
+
 // spread reads a constraint. It is about pods of the own namespace. A selector that is empty counts no pod that runs, as kube-scheduler
 // has it, so that no skew comes of it: it chooses nothing here.
-func (a *asks) spread(pod *corev1.Pod, c *corev1.TopologySpreadConstraint) {
-	const field = "spec.topologySpreadConstraints[]"
-	merged := keyed(c.LabelSelector, c.MatchLabelKeys, nil, pod.Labels)
-	if merged != nil && len(merged.MatchLabels)+len(merged.MatchExpressions) == 0 {
-		merged = nil
+func (a *asks) spread(namespace string, c *corev1.TopologySpreadConstraint, among labels.Selector) {
+	if among.Empty() {
+		among = labels.Nothing()
 	}
 	s := Spread{
-		Term:    a.term(field, c.TopologyKey, newSelector(false, []string{pod.Namespace}, a.labels(field, merged))),
+		Term:    a.term(spreadField, c.TopologyKey, newSelector(false, []string{namespace}, among)),
 		MaxSkew: c.MaxSkew, Soft: c.WhenUnsatisfiable == corev1.ScheduleAnyway,
 		AnyNode:     c.NodeAffinityPolicy != nil && *c.NodeAffinityPolicy == corev1.NodeInclusionPolicyIgnore,
 		HonorTaints: c.NodeTaintsPolicy != nil && *c.NodeTaintsPolicy == corev1.NodeInclusionPolicyHonor,
@@ -153,7 +164,7 @@ func (a *asks) spread(pod *corev1.Pod, c *corev1.TopologySpreadConstraint) {
 		s.MinDomains = *c.MinDomains
 	}
 	if s.MaxSkew < 1 {
-		a.problems.add(field+".maxSkew", "%d is below 1, which the API server refuses; use 1 or more", c.MaxSkew)
+		a.problems.add(spreadField+".maxSkew", "%d is below 1, which the API server refuses; use 1 or more", c.MaxSkew)
 	}
 	a.neighbours.Spread = append(a.neighbours.Spread, s)
 }

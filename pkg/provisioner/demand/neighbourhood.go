@@ -24,6 +24,7 @@ type Surroundings struct {
 	Namespaces map[string]map[string]string
 	Storage    Storage
 	DaemonSets []*appsv1.DaemonSet
+	Defaults   Defaults
 }
 
 // Neighbourhood is what pods are to each other: who chooses whom. Selectors are evaluated here and nowhere else.
@@ -60,7 +61,7 @@ type waitingPod struct {
 // ask for neighbours nor are asked for cost no more than without it.
 func NewNeighbourhood(s Surroundings) *Neighbourhood {
 	n := &Neighbourhood{
-		reader: newReader(s.Namespaces, s.Waiting, s.Placed), daemons: templates(s.DaemonSets),
+		reader: newReader(s), daemons: templates(s.DaemonSets),
 		storage: newStorage(s.Storage),
 		counted: map[SelectorKey]bool{}, met: map[SelectorKey]bool{}, moving: map[types.UID]bool{}, drivers: map[string]bool{},
 	}

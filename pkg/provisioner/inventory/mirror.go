@@ -60,6 +60,8 @@ type Config struct {
 	Orphans func() []cloud.Instance
 	Region  string
 	Now     func() time.Time
+	// DefaultSpread is what the cluster's scheduler is configured to spread pods by that do not say: see demand.Defaults. None: nothing.
+	DefaultSpread []corev1.TopologySpreadConstraint
 }
 
 // Validate tells which field is missing.
@@ -159,8 +161,8 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	pods := byNode(l.pods.Items)
 	v.Nodes = m.nodes(l.nodes.Items, pods, v.Claims, now)
 	v.Learned = m.learned()
-	s := surroundings(l, pods, v.Claims, v.Nodes)
-	if s.Storage, err = m.storage(ctx, s.Waiting, s.Moving); err != nil {
+	s, err := m.surroundings(ctx, l, pods, &v)
+	if err != nil {
 		return plan.View{}, err
 	}
 	around := demand.NewNeighbourhood(s)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -16,7 +17,7 @@ import (
 
 // surroundings are the pods that wait, those whose node the cloud is about to take (their successors will need a place, and its launch
 // must not wait until they have been evicted), and what is around them.
-func surroundings(l *lists, placed podsByNode, claims []plan.Claim, nodes []plan.Node) demand.Surroundings {
+func (m *Mirror) surroundings(ctx context.Context, l *lists, placed podsByNode, v *plan.View) (demand.Surroundings, error) {
 	s := demand.Surroundings{
 		Waiting: make([]*corev1.Pod, 0, 64), Namespaces: make(map[string]map[string]string, len(l.namespaces.Items)),
 		DaemonSets: pointers(l.daemonSets.Items),
@@ -34,18 +35,30 @@ func surroundings(l *lists, placed podsByNode, claims []plan.Claim, nodes []plan
 	for i := range l.namespaces.Items {
 		s.Namespaces[l.namespaces.Items[i].Name] = l.namespaces.Items[i].Labels
 	}
+	s.Moving = moving(placed, v.Claims, v.Nodes)
+	var err error
+	if s.Storage, err = m.storage(ctx, s.Waiting, s.Moving); err != nil {
+		return s, err
+	}
+	s.Defaults, err = m.defaults(ctx)
+	return s, err
+}
+
+// moving are the pods on nodes that the cloud has said it will take.
+func moving(placed podsByNode, claims []plan.Claim, nodes []plan.Node) []*corev1.Pod {
 	noticed := map[string]bool{}
 	for _, c := range claims {
 		if r := c.Object.Status.Retire; r != nil && r.Reason == v1alpha1.RetireNotice {
 			noticed[c.Object.Name] = true
 		}
 	}
+	var pods []*corev1.Pod
 	for _, n := range nodes {
 		if n.Claim != "" && noticed[n.Claim] {
-			s.Moving = append(s.Moving, placed.bound[n.Name]...)
+			pods = append(pods, placed.bound[n.Name]...)
 		}
 	}
-	return s
+	return pods
 }
 
 // storage reads what decides where the volumes of pods are, if any of the pods that may be demands has one. It is watched from the first such
@@ -59,14 +72,39 @@ func (m *Mirror) storage(ctx context.Context, lists ...[]*corev1.Pod) (demand.St
 	var volumes corev1.PersistentVolumeList
 	var classes storagev1.StorageClassList
 	var nodes storagev1.CSINodeList
-	for _, list := range []client.ObjectList{&claims, &volumes, &classes, &nodes} {
-		if err := m.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-			return demand.Storage{}, fmt.Errorf("listing %T: %w", list, err)
-		}
+	if err := m.list(ctx, &claims, &volumes, &classes, &nodes); err != nil {
+		return demand.Storage{}, err
 	}
 	return demand.Storage{
 		Claims: pointers(claims.Items), Volumes: pointers(volumes.Items), Classes: pointers(classes.Items), Nodes: pointers(nodes.Items),
 	}, nil
+}
+
+// defaults reads which pods belong together, if the scheduler spreads those by itself. Nothing of it is watched otherwise.
+func (m *Mirror) defaults(ctx context.Context) (demand.Defaults, error) {
+	if len(m.DefaultSpread) == 0 {
+		return demand.Defaults{}, nil
+	}
+	var services corev1.ServiceList
+	var controllers corev1.ReplicationControllerList
+	var replicaSets appsv1.ReplicaSetList
+	var statefulSets appsv1.StatefulSetList
+	if err := m.list(ctx, &services, &controllers, &replicaSets, &statefulSets); err != nil {
+		return demand.Defaults{}, err
+	}
+	return demand.Defaults{
+		Constraints: m.DefaultSpread, Services: pointers(services.Items), Controllers: pointers(controllers.Items),
+		ReplicaSets: pointers(replicaSets.Items), StatefulSets: pointers(statefulSets.Items),
+	}, nil
+}
+
+func (m *Mirror) list(ctx context.Context, lists ...client.ObjectList) error {
+	for _, list := range lists {
+		if err := m.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+			return fmt.Errorf("listing %T: %w", list, err)
+		}
+	}
+	return nil
 }
 
 func pointers[T any](items []T) []*T {

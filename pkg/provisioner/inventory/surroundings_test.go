@@ -104,3 +104,18 @@ func TestVolumesAreRead(t *testing.T) {
 		t.Errorf("n1 takes %d more volumes and n2, which tells no limit, %d", left, node(v, "n2").Free[ebs])
 	}
 }
+
+// TestDefaultSpreadIsRead: only where the scheduler is configured so, and then from what pods belong to.
+func TestDefaultSpreadIsRead(t *testing.T) {
+	w := newWorld(t)
+	w.create(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}}},
+		pod("waits", "", labelled("app", "web")))
+	if s := w.view().Demands[0].Neighbours.Spread; s != nil {
+		t.Errorf("Spread = %v without a default", s)
+	}
+	w.mirror.DefaultSpread = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.DoNotSchedule}}
+	want := []demand.Spread{{Term: demand.Term{TopologyKey: "zone", Selector: "default/app=web"}, MaxSkew: 1}}
+	if diff := cmp.Diff(want, w.view().Demands[0].Neighbours.Spread); diff != "" {
+		t.Errorf("Spread (-want +got):\n%s", diff)
+	}
+}
