@@ -28,6 +28,9 @@ func (d *draw) cluster(templates []*corev1.Pod) {
 		for _, p := range onNode {
 			d.objects = append(d.objects, p)
 		}
+		if d.on[volumes] {
+			d.add(driverOn(n.Name, int64(pick(d, -1, 1, 2, 25))), "driver")
+		}
 		d.occupy(n, templates, onNode)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
@@ -46,7 +47,7 @@ func (b *binding) missed(ctx context.Context, w *world, decision plan.Decision) 
 }
 
 // placeOf answers a node that accepts the pod; empty: there is none.
-func (b *binding) placeOf(ctx context.Context, w *world, pod *corev1.Pod, catalogue []*corev1.Node) (string, error) {
+func (b *binding) placeOf(ctx context.Context, w *world, pod *corev1.Pod, catalogue []machine) (string, error) {
 	for _, n := range b.nodes {
 		if strings.HasPrefix(n.Name, fresh) {
 			continue // it might have turned out to be another choice; if it is worth having, one more of it is looked at below
@@ -59,23 +60,31 @@ func (b *binding) placeOf(ctx context.Context, w *world, pod *corev1.Pod, catalo
 	before := b.save()
 	defer b.restore(before)
 	for _, n := range catalogue {
+		name := n.node.Name
 		b.restore(before)
-		b.see(n)
+		b.see(n.node)
+		b.see(n.driver)
 		b.look()
-		if err := b.daemonsOn(ctx, w, n.Name); err != nil {
+		if err := b.daemonsOn(ctx, w, name); err != nil {
 			return "", err
 		}
-		err := b.fits(ctx, pod, n.Name)
+		err := b.fits(ctx, pod, name)
 		if err == nil || errors.Is(err, errPlugin) {
-			return n.Name, err
+			return name, err
 		}
 	}
 	return "", nil
 }
 
+// machine is a node that could be bought, and its storage driver.
+type machine struct {
+	node   *corev1.Node
+	driver *storagev1.CSINode
+}
+
 // catalogue is one node of everything that the Provisioners may buy.
-func (w *world) catalogue() []*corev1.Node {
-	var nodes []*corev1.Node
+func (w *world) catalogue() []machine {
+	var nodes []machine
 	each(w, func(p *v1alpha1.Provisioner) {
 		for _, o := range w.offerings {
 			if kind := w.kind(o.InstanceType); kind.GPU.Count == 0 || kind.Architecture != "amd64" || !slices.Contains(w.zones, o.Zone) {
@@ -84,10 +93,10 @@ func (w *world) catalogue() []*corev1.Node {
 			for _, own := range ownLabels(&p.Spec) {
 				spec := v1alpha1.NodeClaimSpec{Provisioner: p.Name, NodeClassRef: p.Spec.NodeClassRef, Market: string(o.Market), Labels: own,
 					Taints: p.Spec.Template.Taints, Kubelet: p.Spec.Template.Kubelet}
-				n := w.nodeOf(&spec, v1alpha1.InstanceChoice{InstanceType: o.InstanceType, Zone: o.Zone},
+				n, driver := w.nodeOf(&spec, v1alpha1.InstanceChoice{InstanceType: o.InstanceType, Zone: o.Zone},
 					fmt.Sprintf("new-%s-%s-%s-%s-%s", p.Name, o.InstanceType, o.Zone, o.Market, own[team]))
 				if describes(&p.Spec, n.Labels) {
-					nodes = append(nodes, n)
+					nodes = append(nodes, machine{n, driver})
 				}
 			}
 		}

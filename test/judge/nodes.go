@@ -2,9 +2,11 @@ package judge
 
 import (
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -22,6 +24,9 @@ import (
 func quantities(r demand.Resources) corev1.ResourceList {
 	list := corev1.ResourceList{}
 	for name, n := range r {
+		if strings.HasPrefix(string(name), corev1.ResourceAttachableVolumesPrefix) {
+			continue // a CSINode tells, see driverOn
+		}
 		switch name {
 		case corev1.ResourceCPU, v1alpha1.ResourceGPU, v1alpha1.ResourceAMDGPU:
 			list[name] = *resource.NewMilliQuantity(n, resource.DecimalSI)
@@ -36,7 +41,7 @@ func quantities(r demand.Resources) corev1.ResourceList {
 
 // nodeOf is the node of a claim whose machine is one of the choices, when it has joined and is open: claim.nodeLabels says which labels it
 // gets, and the kubelet adds its name.
-func (w *world) nodeOf(spec *v1alpha1.NodeClaimSpec, choice v1alpha1.InstanceChoice, name string) *corev1.Node {
+func (w *world) nodeOf(spec *v1alpha1.NodeClaimSpec, choice v1alpha1.InstanceChoice, name string) (*corev1.Node, *storagev1.CSINode) {
 	kind := w.kind(choice.InstanceType)
 	own := map[string]string{}
 	for key, value := range plan.OwnerLabels(spec.Provisioner, spec.NodeClassRef.Name) {
@@ -48,7 +53,26 @@ func (w *world) nodeOf(spec *v1alpha1.NodeClaimSpec, choice v1alpha1.InstanceCho
 	key := cloud.OfferingKey{InstanceType: choice.InstanceType, Zone: choice.Zone, Market: cloud.Market(spec.Market)}
 	n := newNode(kind, key, own, plan.Allocatable(kind, spec.Kubelet, rootGiB))
 	n.Name, n.Labels[corev1.LabelHostname], n.Spec.Taints = name, name, spec.Taints
-	return n
+	return n, driverOn(name, attachable(kind))
+}
+
+// attachable is how many volumes of EBS' driver the planner expects a node of a type to take; below 0: it expects nothing.
+func attachable(kind cloud.InstanceType) int64 {
+	if n, told := plan.Allocatable(kind, nil, rootGiB)[corev1.ResourceName(corev1.ResourceAttachableVolumesPrefix+"csi-"+driverEBS)]; told {
+		return n
+	}
+	return -1
+}
+
+// driverOn is what the kubelet says of EBS' driver on a node: how many volumes it can attach, and by which label it knows places.
+func driverOn(node string, volumes int64) *storagev1.CSINode {
+	c := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: node}}
+	d := storagev1.CSINodeDriver{Name: driverEBS, NodeID: node, TopologyKeys: []string{corev1.LabelTopologyZone}}
+	if volumes >= 0 {
+		d.Allocatable = &storagev1.VolumeNodeResources{Count: new(int32(volumes))}
+	}
+	c.Spec.Drivers = []storagev1.CSINodeDriver{d}
+	return c
 }
 
 // daemonPods are those that the DaemonSet controller puts onto a node.

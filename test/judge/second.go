@@ -56,10 +56,11 @@ func (d *draw) carryOut(c *v1alpha1.NodeClaim) []placed {
 	if d.chance(50) {
 		return nil
 	}
-	n := d.nodeOf(&c.Spec, choice, "at-"+c.Name)
+	n, driver := d.nodeOf(&c.Spec, choice, "at-"+c.Name)
 	n.Spec.ProviderID, c.Status.NodeName = c.Status.ProviderID, n.Name
 	c.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, LastTransitionTime: metav1.NewTime(noon)}}
 	d.add(n, "node")
+	d.add(driver, "driver")
 	for _, p := range daemonPods(&d.world, n) {
 		d.objects = append(d.objects, p)
 	}

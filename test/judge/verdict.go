@@ -102,10 +102,14 @@ func newBinding(ctx context.Context, w *world, decision plan.Decision, choose fu
 			nodeOf[c.Name] = c.Status.NodeName // and among the objects
 			return
 		}
-		n, choice := w.joined(c, choose)
+		choice := c.Spec.Choices[choose(len(c.Spec.Choices))]
+		if c.Status.InstanceType != "" {
+			choice = v1alpha1.InstanceChoice{InstanceType: c.Status.InstanceType, Zone: c.Status.Zone}
+		}
+		n, driver := w.nodeOf(&c.Spec, choice, fresh+c.Name)
 		nodeOf[c.Name] = n.Name
 		b.chosen = append(b.chosen, fmt.Sprintf("%s is %s in %s", n.Name, choice.InstanceType, choice.Zone))
-		objects = append(objects, n)
+		objects = append(objects, n, driver)
 	}
 	each(w, join)
 	for i := range decision.Create {
@@ -129,16 +133,6 @@ func asObjects(list []client.Object) []runtime.Object {
 
 // fresh begins the names of nodes that have joined since the decision.
 const fresh = "of-"
-
-// joined is the node of a claim, and which of its choices it is.
-func (w *world) joined(c *v1alpha1.NodeClaim, choose func(int) int) (*corev1.Node, v1alpha1.InstanceChoice) {
-	choices := c.Spec.Choices
-	if c.Status.InstanceType != "" {
-		choices = []v1alpha1.InstanceChoice{{InstanceType: c.Status.InstanceType, Zone: c.Status.Zone}}
-	}
-	choice := choices[choose(len(choices))]
-	return w.nodeOf(&c.Spec, choice, fresh+c.Name), choice
-}
 
 // daemons come first: until a node shows its GPUs it is closed to everybody else. One that does not fit stays away.
 func (b *binding) daemons(ctx context.Context, w *world, nodeOf map[string]string) error {
