@@ -95,7 +95,7 @@ type placed struct {
 // newBinding materialises the decision: a node for each claim, with the pods of its DaemonSets on it.
 func newBinding(ctx context.Context, w *world, decision plan.Decision, choose func(int) int) (*binding, error) {
 	b := &binding{}
-	objects := asObjects(w.objects)
+	objects := asObjects(slices.Concat(w.objects, ephemeralClaims(w)))
 	nodeOf := map[string]string{} // by claim
 	join := func(c *v1alpha1.NodeClaim) {
 		if c.Status.NodeName != "" {

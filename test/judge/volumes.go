@@ -118,6 +118,26 @@ func bindTo(claim *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) {
 	pv.Status.Phase = corev1.VolumeBound
 }
 
+// ephemeralClaims are the claims that the controller of ephemeral volumes makes for pods that wait and have none yet.
+func ephemeralClaims(w *world) []client.Object {
+	there := map[client.ObjectKey]bool{}
+	each(w, func(c *corev1.PersistentVolumeClaim) { there[client.ObjectKeyFromObject(c)] = true })
+	var list []client.Object
+	each(w, func(p *corev1.Pod) {
+		for i := range p.Spec.Volumes {
+			v := &p.Spec.Volumes[i]
+			if v.Ephemeral == nil || there[client.ObjectKey{Namespace: p.Namespace, Name: p.Name + "-" + v.Name}] {
+				continue
+			}
+			c := &corev1.PersistentVolumeClaim{Spec: v.Ephemeral.VolumeClaimTemplate.Spec}
+			c.Namespace, c.Name = p.Namespace, p.Name+"-"+v.Name
+			c.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: p.Name, UID: p.UID, Controller: new(true)}}
+			list = append(list, c)
+		}
+	})
+	return list
+}
+
 // driverEBS is the CSI driver of the volumes in the generated clusters.
 const driverEBS = "ebs.csi.aws.com"
 

@@ -130,7 +130,8 @@ func (s *storage) unbound(h *held, field string, c *corev1.PersistentVolumeClaim
 // first demands a node where the class can make a volume for its first pod, or where one lies ready.
 func (s *storage) first(h *held, field string, c *corev1.PersistentVolumeClaim, class *storagev1.StorageClass) {
 	made := class.Provisioner != "" && class.Provisioner != noProvisioner
-	anywhere, places := s.ready(c, class.Name)
+	anywhere, places := s.ready(c)
+	s.follow(h, objectKey{c.Namespace, c.Name}, class)
 	switch {
 	case anywhere, made && len(class.AllowedTopologies) == 0:
 	case made:
@@ -142,15 +143,14 @@ func (s *storage) first(h *held, field string, c *corev1.PersistentVolumeClaim, 
 	}
 }
 
-// ready answers where volumes lie that the claim could be bound to. Whether each suits it says the scheduler's library; where it lies is
-// left to the answer.
-func (s *storage) ready(c *corev1.PersistentVolumeClaim, class string) (anywhere bool, places []corev1.NodeSelectorTerm) {
-	named := *c
-	named.Spec.StorageClassName = &class
-	for _, v := range s.byClass[class] {
-		free := *v
-		free.Spec.NodeAffinity = nil
-		if found, err := volumehelper.FindMatchingVolume(&named, []*corev1.PersistentVolume{&free}, &corev1.Node{}, nil, true, true); err != nil || found == nil {
+// ready answers where volumes lie that the claim could be bound to: all that suit it, or the one that it may count on.
+func (s *storage) ready(c *corev1.PersistentVolumeClaim) (anywhere bool, places []corev1.NodeSelectorTerm) {
+	list := s.byClass[s.className(c)]
+	if v, contended := s.promised[objectKey{c.Namespace, c.Name}]; contended {
+		list = slices.DeleteFunc([]*corev1.PersistentVolume{v}, func(v *corev1.PersistentVolume) bool { return v == nil })
+	}
+	for _, v := range list {
+		if !s.suits(v, c) {
 			continue
 		}
 		if a := v.Spec.NodeAffinity; a == nil || a.Required == nil {

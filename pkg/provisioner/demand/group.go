@@ -58,6 +58,7 @@ func (g *groups) of(w *waitingPod, chosen *choice) *Demand {
 	}
 	d.Requests, d.Select.Also = d.Requests.Add(w.held.attached), w.held.also
 	d.Neighbours.Chosen, d.Neighbours.Ports = chosen.chosen, hostPorts(&w.pod.Spec)
+	d.Neighbours.share(w.held.shared)
 	g.buffer = g.buffer[:0].demand(d)
 	if known, ok := g.byContent[string(g.buffer)]; ok {
 		return known

@@ -116,6 +116,7 @@ func (n *Neighbourhood) ours(s Surroundings) []waitingPod {
 	}
 	n.storage.use(staying)
 	n.storage.use(slices.Concat(first, moving))
+	n.storage.contend(slices.Concat(first, moving))
 	pods := make([]waitingPod, 0, len(first)+len(moving))
 	for _, pod := range first {
 		pods = append(pods, waitingPod{pod, waiting(pod), n.reader.of(pod), n.storage.of(pod, false)})

@@ -33,12 +33,14 @@ type storage struct {
 	used     map[objectKey]string // claims that a pod has or will have before all others, by that pod's name
 	limits   map[string]map[string]int64
 	known    map[string]*held // by content
+	contention
 }
 
 // held is what a pod's volumes ask of its node.
 type held struct {
 	also     []corev1.NodeSelector // sorted, unique
 	attached Resources             // how many volumes of each driver are attached, by name of the resource
+	shared   []SelectorKey         // of claims that other pods wait with, too; sorted, unique
 	problems problems
 	id       int // among all, from 1; 0: no volume asks for anything
 }
@@ -176,9 +178,15 @@ func UsesVolumes(pod *corev1.Pod) bool { return slices.ContainsFunc(pod.Spec.Vol
 func (s *storage) only(h *held) *held {
 	slices.SortFunc(h.also, compareSelectors)
 	h.also = slices.CompactFunc(h.also, func(a, b corev1.NodeSelector) bool { return compareSelectors(a, b) == 0 })
+	slices.Sort(h.shared)
+	h.shared = slices.Compact(h.shared)
 	var content encoding
 	for i := range h.also {
 		content = content.nodeSelector(&h.also[i])
+	}
+	content = content.number(int64(len(h.shared)))
+	for _, key := range h.shared {
+		content = content.text(string(key))
 	}
 	content = content.amountsOf(h.attached).text(h.problems.String())
 	if known, ok := s.known[string(content)]; ok {
