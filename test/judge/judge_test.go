@@ -94,24 +94,38 @@ func inexcusable(w *world, v verdict) []miss {
 	return list
 }
 
-// entangled tells whether where the pod may go depends on where others are.
+// entangled tells whether where the pod may go depends on where others are, or which volumes they take.
 func entangled(w *world, pod *corev1.Pod) bool {
 	depends := func(p *corev1.Pod) bool {
-		for _, what := range wants(p) {
-			if what == "near" || what == "apart" || what == "spread:DoNotSchedule" {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(wants(p), func(what string) bool { return what == "near" || what == "apart" || what == "spread:DoNotSchedule" })
 	}
-	if depends(pod) {
+	if depends(pod) || contends(w, pod) {
 		return true
 	}
 	repelled := false
-	each(w, func(p *corev1.Pod) {
-		for _, what := range wants(p) {
-			repelled = repelled || what == "apart"
-		}
-	})
+	each(w, func(p *corev1.Pod) { repelled = repelled || slices.Contains(wants(p), "apart") })
 	return repelled
+}
+
+// contends tells whether the pod waits for a volume that it shares, or that another may take.
+func contends(w *world, pod *corev1.Pod) bool {
+	users := map[string]int{}
+	names := func(p *corev1.Pod, f func(string)) {
+		for i := range p.Spec.Volumes {
+			if v := &p.Spec.Volumes[i]; v.PersistentVolumeClaim != nil {
+				f(p.Namespace + "/" + v.PersistentVolumeClaim.ClaimName)
+			} else if v.Ephemeral != nil {
+				f(p.Namespace + "/" + p.Name + "-" + v.Name)
+			}
+		}
+	}
+	each(w, func(p *corev1.Pod) { names(p, func(name string) { users[name]++ }) })
+	found := false
+	each(w, func(c *corev1.PersistentVolumeClaim) {
+		name := c.Namespace + "/" + c.Name
+		names(pod, func(own string) {
+			found = found || own == name && c.Spec.VolumeName == "" && (users[name] > 1 || *c.Spec.StorageClassName == classStatic)
+		})
+	})
+	return found
 }

@@ -79,4 +79,6 @@ func TestPodsThatShareAClaimFollowTheFirst(t *testing.T) {
 }
 
 // larger makes the pod another demand.
-func larger(p *corev1.Pod) { p.Spec.Containers[0] = requests("cpu", "3", "memory", "4Gi", "nvidia.com/gpu", "1") }
+func larger(p *corev1.Pod) {
+	p.Spec.Containers[0] = requests("cpu", "3", "memory", "4Gi", "nvidia.com/gpu", "1")
+}
