@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -59,6 +60,10 @@ func (a *auditor) counts(h Held) {
 	}
 	if sum != h.Offers || h.Offers > 0 && h.Obstacles[h.Reason] == 0 {
 		a.fault("held %s for %s: %d offerings, failed %v", h.Demand, h.Reason, h.Offers, h.Obstacles)
+	}
+	if text, offers, failed := SplitCounts(h.Message); h.Counts() != "" && strings.HasSuffix(h.Message, h.Counts()) &&
+		(offers != h.Offers || !maps.Equal(failed, h.Obstacles) || text+h.Counts() != h.Message) {
+		a.fault("held %s: the counts read from %q are %d, %v", h.Demand, h.Message, offers, failed)
 	}
 	if len(h.Misses) > 3 || slices.ContainsFunc(h.Misses, func(m Miss) bool { return len(m.Changes) == 0 }) {
 		a.fault("held %s: misses %+v", h.Demand, h.Misses)

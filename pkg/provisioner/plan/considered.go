@@ -127,7 +127,7 @@ func (j *judgement) shape(i int, spec *v1alpha1.NodeClaimSpec, verdict v1alpha1.
 		free[corev1.ResourceName(name)] -= j.size[r]
 	}
 	for _, name := range []corev1.ResourceName{GPUResource(*o.kind), corev1.ResourceCPU, corev1.ResourceMemory} {
-		c.Leftover[name] = quantity(name, free[name])
+		c.Leftover[name] = Quantity(name, free[name])
 	}
 	return c
 }

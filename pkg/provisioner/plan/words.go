@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -198,12 +200,12 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
 
 // show writes an amount of a node's resource for people.
 func show(name corev1.ResourceName, amount int64) string {
-	q := quantity(name, amount)
+	q := Quantity(name, amount)
 	return q.String() + " " + string(name)
 }
 
-// quantity is an amount of a node's resource as Kubernetes writes it.
-func quantity(name corev1.ResourceName, amount int64) resource.Quantity {
+// Quantity is an amount of a node's resource as Kubernetes writes it.
+func Quantity(name corev1.ResourceName, amount int64) resource.Quantity {
 	switch name {
 	case corev1.ResourceCPU, v1alpha1.ResourceGPU, v1alpha1.ResourceAMDGPU:
 		return *resource.NewMilliQuantity(amount, resource.DecimalSI)
@@ -226,4 +228,34 @@ func showLimit(name corev1.ResourceName, amount int64) string {
 	default:
 		return fmt.Sprint(amount)
 	}
+}
+
+// counts is what Counts writes.
+var counts = regexp.MustCompile(`^(.*) \[(\d+) offerings: (.*)\]$`)
+
+// SplitCounts takes what Counts added off a message again: the text before it, how many offerings there were, and what they failed on. A
+// message without counts is answered whole, with none.
+func SplitCounts(message string) (text string, offers int, failed map[v1alpha1.Reason]int) {
+	parts := counts.FindStringSubmatch(message)
+	if parts == nil {
+		return message, 0, nil
+	}
+	offers, err := strconv.Atoi(parts[2])
+	if err != nil {
+		return message, 0, nil
+	}
+	failed = map[v1alpha1.Reason]int{}
+	if reason, all := strings.CutPrefix(parts[3], "all "); all {
+		failed[v1alpha1.Reason(reason)] = offers
+		return parts[1], offers, failed
+	}
+	for _, item := range strings.Split(parts[3], ", ") {
+		number, reason, _ := strings.Cut(item, " ")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			return message, 0, nil
+		}
+		failed[v1alpha1.Reason(reason)] = n
+	}
+	return parts[1], offers, failed
 }
