@@ -129,6 +129,13 @@ func (s *search) noOffering(d *demand.Demand) string {
 			}
 		}
 	}
+	for i := range d.Select.Also {
+		there := demand.Selection{Also: d.Select.Also[i : i+1]}.Matcher(nil)
+		if !slices.ContainsFunc(g.offers, func(o offer) bool { return there.Matches(o.labels, nil) }) {
+			return "a volume of the pod can be used on nodes with " + showPlaces(d.Select.Also[i].NodeSelectorTerms) +
+				" only, and no Provisioner may launch one"
+		}
+	}
 	wanted := d.Select.Matcher(nil)
 	taints := map[string]bool{}
 	selected := false
@@ -142,7 +149,10 @@ func (s *search) noOffering(d *demand.Demand) string {
 			}
 		}
 	}
-	if !selected {
+	switch {
+	case !selected && len(d.Select.Also) > 0:
+		return "no node that a Provisioner may launch satisfies the pod's nodeSelector, its required node affinity and where its volumes are together"
+	case !selected:
 		return "no node that a Provisioner may launch satisfies the pod's nodeSelector and required node affinity together"
 	}
 	return "every matching node would carry a taint that the pod does not tolerate: " + strings.Join(sortedKeys(taints), ", ")

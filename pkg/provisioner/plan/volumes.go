@@ -69,3 +69,16 @@ func attachable(demands []demand.Demand) []corev1.ResourceName {
 	}
 	return sortedKeys(set)
 }
+
+// showPlaces writes where a volume can be used, for people.
+func showPlaces(terms []corev1.NodeSelectorTerm) string {
+	var places []string
+	for _, t := range terms {
+		var all []string
+		for _, r := range slices.Concat(t.MatchExpressions, t.MatchFields) {
+			all = append(all, showRequirement(Change{Requirement: &r}))
+		}
+		places = append(places, strings.Join(all, " and "))
+	}
+	return strings.Join(places, " or ")
+}

@@ -1,8 +1,12 @@
 package plan
 
 import (
+	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
@@ -58,6 +62,31 @@ func TestVolumesFillNodes(t *testing.T) {
 		}
 		if placed != tc.placed {
 			t.Errorf("%s: %d pods are placed, want %d", name, placed, tc.placed)
+		}
+	}
+}
+
+// TestVolumesHold: a pod whose volume is where no node can be launched is told so.
+func TestVolumesHold(t *testing.T) {
+	in := func(key string, values ...string) corev1.NodeSelector {
+		return corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+			{Key: key, Operator: corev1.NodeSelectorOpIn, Values: values}}}}}
+	}
+	for name, tc := range map[string]struct {
+		also []corev1.NodeSelector
+		want string // empty: placed
+	}{
+		"here":          {[]corev1.NodeSelector{in(corev1.LabelTopologyZone, "us-east-1b")}, ""},
+		"elsewhere":     {[]corev1.NodeSelector{in(corev1.LabelTopologyZone, "us-west-2a", "us-west-2b")}, "a volume of the pod can be used on nodes with topology.kubernetes.io/zone"},
+		"on a machine":  {[]corev1.NodeSelector{in(corev1.LabelHostname, "n1")}, "kubernetes.io/hostname"},
+		"in two places": {[]corev1.NodeSelector{in(corev1.LabelTopologyZone, "us-east-1a"), in(corev1.LabelTopologyZone, "us-east-1b")}, "where its volumes are together"},
+	} {
+		d := grow(t, testView(t, wish("d", 1, 1, func(d *demand.Demand) { d.Select.Also = tc.also })))
+		switch {
+		case tc.want == "" && len(d.Create) == 1 && d.Create[0].Spec.Choices[0].Zone == "us-east-1b":
+		case tc.want != "" && len(d.Held) == 1 && d.Held[0].Reason == v1alpha1.HeldConstraint && strings.Contains(d.Held[0].Message, tc.want):
+		default:
+			t.Errorf("%s: %d claims, held %+v", name, len(d.Create), d.Held)
 		}
 	}
 }
