@@ -87,8 +87,8 @@ func describedG4dn() ec2types.InstanceTypeInfo {
 		ProcessorInfo:       &ec2types.ProcessorInfo{SupportedArchitectures: []ec2types.ArchitectureType{"x86_64"}, Manufacturer: awssdk.String("Intel")},
 		VCpuInfo:            &ec2types.VCpuInfo{DefaultVCpus: awssdk.Int32(4)},
 		MemoryInfo:          &ec2types.MemoryInfo{SizeInMiB: awssdk.Int64(16384)},
-		InstanceStorageInfo: &ec2types.InstanceStorageInfo{TotalSizeInGB: awssdk.Int64(125)},
-		EbsInfo:             &ec2types.EbsInfo{EbsOptimizedInfo: &ec2types.EbsOptimizedInfo{MaximumBandwidthInMbps: awssdk.Int32(3500)}},
+		InstanceStorageInfo: &ec2types.InstanceStorageInfo{TotalSizeInGB: awssdk.Int64(125), Disks: []ec2types.DiskInfo{{Count: awssdk.Int32(1)}}},
+		EbsInfo:             &ec2types.EbsInfo{MaximumEbsAttachments: awssdk.Int32(28), AttachmentLimitType: ec2types.AttachmentLimitTypeDedicated, EbsOptimizedInfo: &ec2types.EbsOptimizedInfo{MaximumBandwidthInMbps: awssdk.Int32(3500)}},
 		NetworkInfo: &ec2types.NetworkInfo{
 			MaximumNetworkInterfaces: awssdk.Int32(3), Ipv4AddressesPerInterface: awssdk.Int32(10), DefaultNetworkCardIndex: awssdk.Int32(0),
 			NetworkCards: []ec2types.NetworkCardInfo{{NetworkCardIndex: awssdk.Int32(0), MaximumNetworkInterfaces: awssdk.Int32(3), BaselineBandwidthInGbps: awssdk.Float64(5)}},
@@ -140,7 +140,8 @@ func TestCatalogOfAHealthyCloud(t *testing.T) {
 	}
 	g4dn := cloud.InstanceType{
 		Name: "g4dn.xlarge", Architecture: "amd64", CPUManufacturer: "intel", VCPUs: 4, MemoryMiB: 16384,
-		GPU: cloud.GPU{Name: "T4", Manufacturer: "NVIDIA", Count: 1, MemoryMiB: 16384}, LocalNVMeGB: 125, MaxENIs: 3, IPv4PerENI: 10,
+		GPU: cloud.GPU{Name: "T4", Manufacturer: "NVIDIA", Count: 1, MemoryMiB: 16384}, LocalNVMeGB: 125, NVMeDisks: 1,
+		EBSAttachments: 28, EBSDedicated: true, MaxENIs: 3, IPv4PerENI: 10,
 		NetworkMbps: 5000, EBSMbps: 3500, Hypervisor: "nitro",
 	}
 	if diff := cmp.Diff(g4dn, got.Types[0]); diff != "" {

@@ -4,7 +4,9 @@
 // are grouped into one Demand with a count. What a pod asks for and Slipway does not understand yet makes the Demand
 // Unsupported: it is held with that reason, it never gets a wrong node.
 //
-// Node selection (selectors, affinity, tolerations) is read with the scheduler's own library, k8s.io/component-helpers.
+// A Neighbourhood reads all pods with what is around them (nodes' pods, namespaces, volumes, DaemonSets) and says who chooses whom: no
+// selector is evaluated after it. Node selection (selectors, affinity, tolerations) and the choice of volumes are read with the
+// scheduler's own library, k8s.io/component-helpers.
 // The package takes API objects and answers values: no client, no clock, no goroutine. It may import Kubernetes API types
 // and helpers, and pkg/apis.
 package demand

@@ -194,26 +194,6 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-func TestPortsConflict(t *testing.T) {
-	port := func(protocol, address string, number int32) demand.HostPort {
-		return demand.HostPort{Protocol: protocol, Address: address, Port: number}
-	}
-	for name, tc := range map[string]struct {
-		a, b demand.HostPort
-		want bool
-	}{
-		"equal":            {port("TCP", "10.0.0.1", 80), port("TCP", "10.0.0.1", 80), true},
-		"another port":     {port("TCP", "10.0.0.1", 80), port("TCP", "10.0.0.1", 81), false},
-		"another protocol": {port("TCP", "10.0.0.1", 80), port("UDP", "10.0.0.1", 80), false},
-		"another address":  {port("TCP", "10.0.0.1", 80), port("TCP", "10.0.0.2", 80), false},
-		"any address":      {port("TCP", "0.0.0.0", 80), port("TCP", "10.0.0.2", 80), true},
-	} {
-		if tc.a.Conflicts(tc.b) != tc.want || tc.b.Conflicts(tc.a) != tc.want {
-			t.Errorf("%s: want %v both ways", name, tc.want)
-		}
-	}
-}
-
 // Labels split pods only where a selector in use tells them apart.
 func TestLabelsSplitOnlyWhereSomebodyLooks(t *testing.T) {
 	pods := func(extra ...func(*corev1.Pod)) []*corev1.Pod {

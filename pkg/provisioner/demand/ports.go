@@ -51,8 +51,3 @@ func sortedPorts(ports []HostPort) []HostPort {
 func sidecar(c *corev1.Container) bool {
 	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
-
-// Conflicts tells whether two pods with these ports cannot share a node.
-func (p HostPort) Conflicts(o HostPort) bool {
-	return p.Protocol == o.Protocol && p.Port == o.Port && (p.Address == o.Address || p.Address == anyAddress || o.Address == anyAddress)
-}
