@@ -114,9 +114,11 @@ func (n *Neighbourhood) ours(s Surroundings) []waitingPod {
 			staying = append(staying, pod)
 		}
 	}
-	n.storage.use(staying)
-	n.storage.use(slices.Concat(first, moving))
-	n.storage.contend(slices.Concat(first, moving))
+	if tied := slices.DeleteFunc(slices.Concat(first, moving), func(p *corev1.Pod) bool { return !UsesVolumes(p) }); len(tied) > 0 {
+		n.storage.use(staying)
+		n.storage.use(tied)
+		n.storage.contend(tied)
+	}
 	pods := make([]waitingPod, 0, len(first)+len(moving))
 	for _, pod := range first {
 		pods = append(pods, waitingPod{pod, waiting(pod), n.reader.of(pod), n.storage.of(pod, false)})
