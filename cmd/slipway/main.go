@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -24,8 +25,12 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(controllerCommand(), explainCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
+	root.AddCommand(controllerCommand(), explainCommand(), simulateCommand())
+	err := root.ExecuteContext(ctx)
+	if errors.Is(err, errHeld) {
+		os.Exit(2)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "slipway:", err)
 		os.Exit(1)
 	}

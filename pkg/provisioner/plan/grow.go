@@ -311,6 +311,7 @@ func (g *growth) take(p binpack.Problem, solved binpack.Plan) {
 		// Not what the solver answers: its prices are raised by what interruptions cost.
 		g.decision.CostMicroUSDPerHour += int64(n.Copies) * g.offers[n.Offerings[0]].source.PriceMicroUSDPerHour
 	}
+	g.decision.ExpectedMicroUSDPerHour = solved.CostMicroUSDPerHour
 	for _, h := range solved.Held {
 		s.holdSolved(g.waiting[h.Demand].demand, pods(binpack.Content{Demand: h.Demand, Count: h.Count}), h)
 	}

@@ -26,9 +26,9 @@ func (r *Replayed) Same() bool { return len(r.Differences) == 0 }
 
 // Difference is a place in a Decision where the recorded one and today's differ.
 type Difference struct {
-	Path     string // Create[0].spec.market
-	Recorded string // as JSON; empty: absent
-	Today    string
+	Path     string `json:"path"`               // Create[0].spec.market
+	Recorded string `json:"recorded,omitempty"` // as JSON; empty: absent
+	Today    string `json:"today,omitempty"`
 }
 
 // maxDifferences that are listed: more are no help to a person.
