@@ -177,6 +177,11 @@ func (f *simulateFlags) client() (client.Reader, error) {
 }
 
 func (f *simulateFlags) write(result *simulate.Result, out io.Writer) error {
+	if f.html != "" {
+		if err := writeFile(f.html, result.WritePage); err != nil {
+			return fmt.Errorf("writing --html: %w", err)
+		}
+	}
 	switch f.output {
 	case "json":
 		encoder := json.NewEncoder(out)
@@ -214,7 +219,7 @@ func (f *simulateFlags) printCatalogue(out io.Writer) error {
 	return encoder.Encode(file)
 }
 
-// writeFile writes a file that is there whole or, after an error, as it was.
+// writeFile writes a file anew.
 func writeFile(path string, write func(io.Writer) error) error {
 	f, err := os.Create(path)
 	if err != nil {

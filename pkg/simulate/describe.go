@@ -217,8 +217,8 @@ func (e *describing) existing(placed []plan.Placed) []Existing {
 	return all
 }
 
+// used counts the GPUs of an existing node that others have and that the pods will have.
 func (e *describing) used(x Existing, taken int64) Existing {
-	x.taken = taken
 	x.GPU.Used = taken
 	for _, c := range x.Pods {
 		x.GPU.Used += int64(c.Pods) * c.GPUs

@@ -105,8 +105,6 @@ type Existing struct {
 	Zone         string    `json:"zone,omitempty"`
 	GPU          GPU       `json:"gpu"`
 	Pods         []Content `json:"pods"`
-
-	taken int64 // GPUs that other pods have already
 }
 
 // HeldPods are pods of one workload that stay pending.
