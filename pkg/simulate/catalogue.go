@@ -233,9 +233,18 @@ type Price struct {
 	MicroUSD int64
 }
 
+// amount is dollars, with quotation marks or without.
+type amount string
+
+// UnmarshalJSON takes a text or a number, as it is written.
+func (a *amount) UnmarshalJSON(text []byte) error {
+	*a = amount(strings.Trim(string(text), `"`))
+	return nil
+}
+
 // ReadPrices reads a map of type/zone/market to dollars per hour, JSON or YAML, the most special pattern last.
 func ReadPrices(path string) ([]Price, error) {
-	var file map[string]string
+	var file map[string]amount
 	if err := readStrict(path, &file); err != nil {
 		return nil, fmt.Errorf("reading prices of %s: %w (want lines such as g4dn.xlarge/us-east-1a/spot: \"0.157\")", path, err)
 	}
@@ -243,7 +252,7 @@ func ReadPrices(path string) ([]Price, error) {
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(file)) {
 		pattern, err := ParsePattern(key)
-		price, err2 := cloud.ParseDollars(file[key])
+		price, err2 := cloud.ParseDollars(string(file[key]))
 		if err2 == nil && price == 0 {
 			err2 = errors.New("a price must be above 0")
 		}

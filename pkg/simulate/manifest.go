@@ -61,7 +61,7 @@ func ReadManifests(paths []string, stdin io.Reader) ([]Manifest, error) {
 }
 
 func newReader() (*reader, error) {
-	scheme, err := newScheme()
+	scheme, err := knownKinds()
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,14 @@ type heldRow struct {
 	*drawnWorkload
 }
 
+// Further are the misses besides the nearest, which the message tells of.
+func (h heldRow) Further() []Miss {
+	if len(h.Misses) < 2 {
+		return nil
+	}
+	return h.Misses[1:]
+}
+
 const (
 	colours  = 7
 	patterns = 4

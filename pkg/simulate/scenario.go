@@ -75,7 +75,7 @@ func Gather(ctx context.Context, c Config) (Scenario, error) {
 	if err := c.Validate(); err != nil {
 		return Scenario{}, err
 	}
-	scheme, err := newScheme()
+	scheme, err := knownKinds()
 	if err != nil {
 		return Scenario{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -22,6 +23,9 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/karpenterv1alpha5"
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 )
+
+// knownKinds is made once: nobody changes it.
+var knownKinds = sync.OnceValues(newScheme)
 
 // newScheme knows Kubernetes' own kinds, ours and Karpenter's old Provisioner.
 func newScheme() (*runtime.Scheme, error) {
