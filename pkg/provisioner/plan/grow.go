@@ -43,7 +43,9 @@ type growth struct {
 	waiting  []waiting
 	learned  map[shapeKey]demand.Resources
 	attached []corev1.ResourceName // in which demands count volumes
-	decision Decision
+	// discouraged: taints of effect PreferNoSchedule are about.
+	discouraged bool
+	decision    Decision
 }
 
 // waiting is a demand with those of its pods that still need a place.
@@ -61,6 +63,7 @@ func newGrowth(v *View) *growth {
 		g.daemons = append(g.daemons, daemon{requests: d.Requests, match: d.Select.Matcher(nil)})
 	}
 	g.bins = g.findBins()
+	g.discouraged = g.discourages()
 	return g
 }
 
@@ -75,7 +78,7 @@ func (g *growth) setAside() {
 			g.hold(d, d.Pods, v1alpha1.HeldUnsupported, because)
 			continue
 		}
-		w := waiting{demand: d, levels: d.Select.Matchers()}
+		w := waiting{demand: d, levels: g.levelsOf(&d.Select)}
 		for _, pod := range d.Pods {
 			refusal, refused := g.view.Refused[pod.UID]
 			switch {
