@@ -52,6 +52,7 @@ func TestStories(t *testing.T) {
 			"late-delete": func(s *story) { s.podArrivesLate(deleted) },
 			"churn":       (*story).comeAndGo,
 			"held":        (*story).heldWithReason,
+			"explain":     (*story).explained,
 			"broken":      (*story).brokenGPUs,
 			"uninstall":   (*story).uninstall,
 		} {
