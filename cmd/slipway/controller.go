@@ -26,6 +26,7 @@ type controllerFlags struct {
 	kubeconfig string
 	logLevel   string
 	logFormat  string
+	foresight  bool
 	aws        aws.Config
 	app        app.Config
 }
@@ -60,6 +61,7 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.app.Windows.Idle, "batch-idle", windows.Idle, "decide once no pod has arrived for so long")
 	flags.DurationVar(&f.app.Windows.Most, "batch-max", windows.Most, "decide at the latest so long after the first arrival")
 	flags.DurationVar(&f.app.Windows.Tick, "tick", windows.Tick, "look again at least so often")
+	flags.BoolVar(&f.foresight, "foresight", true, "leave room on new nodes to pods that are expected, from what came lately, when few wait")
 	flags.DurationVar(&f.app.Deadlines.Launch, "launch-deadline", 5*time.Minute, "how long EC2 may take to sell a machine")
 	flags.DurationVar(&f.app.Deadlines.Join, "join-deadline", 15*time.Minute, "how long a machine may take to join as a node")
 	flags.DurationVar(&f.app.Deadlines.Ready, "ready-deadline", 15*time.Minute, "how long a node may take to show all its GPUs")
@@ -92,6 +94,7 @@ func (f *controllerFlags) run(ctx context.Context) error {
 	if f.app.Kubernetes, err = f.kubernetes(); err != nil {
 		return err
 	}
+	f.app.Foresight.Off = !f.foresight
 	a, err := app.OnAWS(ctx, f.app, f.aws)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/claim"
 	"github.com/slipway-sh/slipway/pkg/provisioner/grow"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/record"
 )
 
@@ -39,7 +40,9 @@ type Config struct {
 	LeaderElection          bool
 	LeaderElectionNamespace string
 
-	Windows   grow.Windows
+	Windows grow.Windows
+	// Foresight is how much room is left to pods that are expected to arrive.
+	Foresight plan.Foresight
 	Deadlines claim.Deadlines
 	// NoticeMargin is how long before the deadline of a notice the last pod has been asked to stop.
 	NoticeMargin time.Duration

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
 	"github.com/slipway-sh/slipway/pkg/provisioner/notice"
 	"github.com/slipway-sh/slipway/pkg/provisioner/orphan"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/record"
 	"github.com/slipway-sh/slipway/pkg/provisioner/shrink"
 )
@@ -57,6 +58,7 @@ func (a *assembly) loops() (*loops, error) {
 		a.book.End(name)
 	}, a.now)
 	growing := grow.New(a.Windows, mirror, actor, observer{a.metrics, a.events, a.conditions, a.now}, a.Log.WithName("grow"))
+	growing.Decide(plan.Policy{Foresight: a.Foresight})
 	shrinking, err := shrink.New(shrink.Config{
 		View: mirror, Retirer: actor, Live: a.mgr.GetAPIReader(), Now: a.now, Log: a.Log.WithName("shrink"),
 		Tick: shrinkTick, Settle: a.FenceSettle,

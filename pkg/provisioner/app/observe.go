@@ -30,6 +30,7 @@ type observer struct {
 // Planned counts a decision and tells each pod what is decided about it.
 func (o observer) Planned(v plan.View, d plan.Decision, took time.Duration) {
 	o.metrics.Planned(took, d.CostMicroUSDPerHour)
+	o.metrics.Expecting(inventory.Expected(v))
 	o.metrics.Decided(telemetry.DecisionLaunch, len(d.Create))
 	held := map[telemetry.HeldKey]int{}
 	for _, h := range d.Held {

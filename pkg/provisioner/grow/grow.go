@@ -80,6 +80,9 @@ func New(windows Windows, view View, creator Creator, observe Observer, log logr
 // Record lets r keep every decision. It must be called before Start.
 func (l *Loop) Record(r Recorder) { l.record = r }
 
+// Decide sets how decisions are made. It must be called before Start.
+func (l *Loop) Decide(policy plan.Policy) { l.policy = policy }
+
 // Wake says that something changed that may ask for a decision. It never blocks.
 func (l *Loop) Wake() {
 	l.mu.Lock()

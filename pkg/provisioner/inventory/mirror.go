@@ -87,6 +87,9 @@ type Mirror struct {
 	memory  map[string]nodeMemory // by node name
 	refused map[types.UID]plan.Refusal
 	lessons map[shape]lesson
+	// known are the GPU pods of the latest picture; what is not among them has come since.
+	known    map[types.UID]struct{}
+	arrivals Arrivals
 }
 
 // nodeMemory is what is remembered of a node between two Views.
@@ -161,6 +164,7 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	pods := byNode(l.pods.Items)
 	v.Nodes = m.nodes(l.nodes.Items, pods, v.Claims, now)
 	v.Learned = m.learned()
+	v.Arrivals = m.arrived(l.pods.Items, now)
 	s, err := m.surroundings(ctx, l, pods, &v)
 	if err != nil {
 		return plan.View{}, err

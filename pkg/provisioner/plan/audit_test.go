@@ -164,7 +164,7 @@ func (a *auditor) considered(c *v1alpha1.NodeClaim) {
 	for _, n := range c.Spec.Others {
 		counted += int(n)
 	}
-	if offers := len(newGrowth(canonical(a.view)).offers); counted != offers || len(c.Spec.Considered) > maxConsidered {
+	if offers := len(newGrowth(canonical(a.view), Foresight{}).offers); counted != offers || len(c.Spec.Considered) > maxConsidered {
 		a.fault("claim %s accounts for %d of %d offers, %d named", c.Name, counted, offers, len(c.Spec.Considered))
 	}
 	for _, s := range c.Spec.Considered {

@@ -21,6 +21,7 @@ func canonical(v View) *View {
 	v.Daemons = ordered(v.Daemons, func(a, b *demand.Daemon) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
+	v.Arrivals = ordered(v.Arrivals, func(a, b *Arrival) int { return strings.Compare(a.Key, b.Key) })
 	return &v
 }
 

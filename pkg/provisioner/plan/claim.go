@@ -48,12 +48,12 @@ func (g *growth) claimSpec(choices []int) v1alpha1.NodeClaimSpec {
 
 // claim makes the NodeClaim of one planned node. Its name follows from what it is for, so that a create whose reply was lost
 // is recognised when it is repeated.
-func (g *growth) claim(spec v1alpha1.NodeClaimSpec, first *offer, pods []demand.Pod) v1alpha1.NodeClaim {
+func (g *growth) claim(spec v1alpha1.NodeClaimSpec, first *offer, pods []demand.Pod, expected int) v1alpha1.NodeClaim {
 	c := v1alpha1.NodeClaim{Spec: spec}
 	for _, p := range pods {
 		c.Spec.Pods = append(c.Spec.Pods, v1alpha1.PodRef{Namespace: p.Namespace, Name: p.Name, UID: p.UID})
 	}
-	c.Spec.Why = why(&spec, pods)
+	c.Spec.Why = why(&spec, pods, expected)
 	c.ObjectMeta = metav1.ObjectMeta{
 		Name:       g.claimName(&c.Spec),
 		Labels:     map[string]string{v1alpha1.LabelProvisioner: c.Spec.Provisioner, v1alpha1.LabelNodeClass: c.Spec.NodeClassRef.Name},

@@ -133,7 +133,7 @@ func (j *judgement) shape(i int, spec *v1alpha1.NodeClaimSpec, verdict v1alpha1.
 }
 
 // why says in one sentence what the node is bought for, what it leaves, and what would have come next.
-func why(spec *v1alpha1.NodeClaimSpec, pods []demand.Pod) string {
+func why(spec *v1alpha1.NodeClaimSpec, pods []demand.Pod, expected int) string {
 	at := slices.IndexFunc(spec.Considered, func(c v1alpha1.ConsideredShape) bool { return c.Verdict == v1alpha1.ShapeChosen })
 	chosen := &spec.Considered[at]
 	count := "1 pod"
@@ -145,6 +145,9 @@ func why(spec *v1alpha1.NodeClaimSpec, pods []demand.Pod) string {
 		text += " of a node that EC2 takes"
 	}
 	text += ", leaving " + showLeftover(chosen.Leftover)
+	if expected > 0 {
+		text += fmt.Sprintf(" (room for %d more that may come, from what came lately)", expected)
+	}
 	for _, c := range spec.Considered[:at] {
 		if c.Verdict != v1alpha1.ShapeAccepted {
 			text += fmt.Sprintf("; %s in %s (%s) at $%s/h would come first: %s", c.InstanceType, c.Zone, c.Market, c.PricePerHour, c.Verdict)

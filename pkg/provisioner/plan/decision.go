@@ -15,6 +15,8 @@ type Policy struct {
 	MaxChoices int
 	// Steps of the solver; 0: the solver's default.
 	Steps int
+	// Foresight is how View.Arrivals are counted on.
+	Foresight Foresight `json:",omitzero"`
 }
 
 // Decision is what Grow answers. Every pod of the View's demands is in exactly one of Create (as a pod of a claim), Placed and Held.

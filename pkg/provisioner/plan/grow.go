@@ -17,9 +17,10 @@ import (
 //
 // An error is an internal fault (the solver's plan failed its own check): nothing may be acted upon.
 func Grow(v View, policy Policy) (Decision, error) {
-	g := newGrowth(canonical(v))
+	g := newGrowth(canonical(v), policy.Foresight.withDefaults())
 	g.setAside()
 	problem := g.problem()
+	g.expect(&problem)
 	solved := binpack.Solve(problem, binpack.Policy{
 		ToleranceMilli: cmp.Or(policy.ToleranceMilli, 100),
 		MaxChoices:     min(cmp.Or(policy.MaxChoices, 20), 60),
@@ -45,6 +46,8 @@ type growth struct {
 	attached []corev1.ResourceName // in which demands count volumes
 	// discouraged: taints of effect PreferNoSchedule are about.
 	discouraged bool
+	foresight   Foresight
+	life        int64 // of a pod, in seconds; 0: not known
 	decision    Decision
 }
 
@@ -55,8 +58,8 @@ type waiting struct {
 	levels []*demand.Matcher
 }
 
-func newGrowth(v *View) *growth {
-	g := &growth{view: v, limits: ledger(v), learned: learned(v.Learned), attached: attachable(v.Demands)}
+func newGrowth(v *View, f Foresight) *growth {
+	g := &growth{view: v, limits: ledger(v), learned: learned(v.Learned), attached: attachable(v.Demands), foresight: f, life: lifeSeconds(v)}
 	g.pools = pools(v, referencedValues(v.Demands))
 	g.offers = offers(v, g.pools)
 	for _, d := range v.Daemons {
@@ -209,7 +212,7 @@ func (g *growth) addOffers(p *binpack.Problem, names []corev1.ResourceName) {
 		p.Offerings = append(p.Offerings, binpack.Offering{
 			Name:                 pool + " " + o.source.OfferingKey.String(),
 			Shape:                shape,
-			PriceMicroUSDPerHour: price + price*o.source.RiskMilli/1000,
+			PriceMicroUSDPerHour: price + price*(o.source.RiskMilli+g.overheadMilli(o.pool, o.kind.GPU.Count))/1000,
 			Tier:                 o.pool.tier,
 			Group:                groups[group],
 			Stock:                o.source.Stock,
@@ -309,9 +312,9 @@ func (g *growth) take(p binpack.Problem, solved binpack.Plan) {
 			for _, c := range n.Contents {
 				on = append(on, pods(c)...)
 			}
-			g.decision.Create = append(g.decision.Create, g.claim(specs[i], &g.offers[n.Offerings[0]], on))
+			g.decision.Create = append(g.decision.Create, g.claim(specs[i], &g.offers[n.Offerings[0]], on, places(n.Expected)))
 		}
-		// Not what the solver answers: its prices are raised by what interruptions cost.
+		// Not what the solver answers: its prices are raised by what interruptions, starts and idling cost.
 		g.decision.CostMicroUSDPerHour += int64(n.Copies) * g.offers[n.Offerings[0]].source.PriceMicroUSDPerHour
 	}
 	g.decision.ExpectedMicroUSDPerHour = solved.CostMicroUSDPerHour

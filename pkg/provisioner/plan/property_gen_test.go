@@ -54,6 +54,11 @@ func drawView(t *rapid.T) View {
 		v.Daemons = append(v.Daemons, demand.Daemon{Namespace: "kube-system", Name: "agent", Select: drawSelection(t),
 			Requests: demand.Resources{corev1.ResourceCPU: 500, corev1.ResourceMemory: 512, corev1.ResourcePods: 1}})
 	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "arrivals") {
+		d := drawDemand(t, fmt.Sprintf("a%d", i))
+		v.Arrivals = append(v.Arrivals, Arrival{Key: d.Key, Requests: d.Requests, Select: d.Select,
+			PerHourMilli: int64(rapid.IntRange(1, 40_000).Draw(t, "per hour"))})
+	}
 	if rapid.IntRange(0, 3).Draw(t, "orphan") == 0 {
 		v.Orphans = append(v.Orphans, cloud.Instance{ID: "i-1", Provisioner: "p0", OfferingKey: drawKey(t)})
 	}

@@ -34,6 +34,7 @@ import (
 //	demand NAME xCOUNT [RESOURCE=QUANTITY]... [since=TIME] [priority=N]
 //	    select KEY=VALUE...   require KEY OPERATOR VALUE...   prefer KEY OPERATOR VALUE...   tolerate KEY=VALUE:EFFECT...
 //	    moving                unsupported MESSAGE      nominated POD=NODE...
+//	arrival NAME perhour=PODS [RESOURCE=QUANTITY]...       with select, require, tolerate
 //	refused POD node=N until=TIME      says MESSAGE
 //	learned PROVISIONER TYPE RESOURCE=QUANTITY...
 //
@@ -92,6 +93,12 @@ func (s *teller) line(verb string, w []string) error {
 		s.v.Orphans = append(s.v.Orphans, cloud.Instance{ID: w[0], Provisioner: o.text("provisioner"), OfferingKey: o.key()})
 	case "demand":
 		s.demand(w[0], o)
+	case "arrival":
+		rate := resource.MustParse(o.text("perhour"))
+		s.v.Arrivals = append(s.v.Arrivals, Arrival{Key: w[0], PerHourMilli: rate.MilliValue(), Requests: o.resources()})
+		at := &s.v.Arrivals[len(s.v.Arrivals)-1]
+		at.Requests[corev1.ResourcePods] = 1
+		s.indent = selecting(&at.Select)
 	case "refused":
 		s.refused(types.UID(w[0]), o)
 	case "learned":

@@ -26,6 +26,8 @@ type View struct {
 	// Refused are pods that a node was launched for and that their scheduler did not bind there: they are held until the time given,
 	// so that nodes are not bought for them again and again.
 	Refused map[types.UID]Refusal `json:",omitempty"`
+	// Arrivals is what has come lately, by Key: what is to be counted on.
+	Arrivals []Arrival `json:",omitempty"`
 	// Learned is what nodes were seen to leave to pods, for where it is less than predicted. By Provisioner and instance type.
 	Learned []Learned `json:",omitempty"`
 	// Orphans are machines of ours without a claim: they count against limits until they are gone. By ID.

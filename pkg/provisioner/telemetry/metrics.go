@@ -24,6 +24,7 @@ type Metrics struct {
 	pendingToPlan prometheus.Histogram
 	planSeconds   prometheus.Histogram
 	planCost      prometheus.Gauge
+	expected      prometheus.Gauge
 	decisions     *prometheus.CounterVec
 	claims        *prometheus.CounterVec
 	claimPhase    *prometheus.HistogramVec
@@ -61,8 +62,10 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 			"provisioner", "reason"),
 		pendingToPlan: r.histogram("pods_pending_to_planned_seconds",
 			"Time from the scheduler's first Unschedulable to the decision that a node is to be launched for the pod.", waitBuckets),
-		planSeconds:   r.histogram("plan_duration_seconds", "Time that one decision took to make.", planBuckets),
-		planCost:      r.gauge("plan_cost_dollars_per_hour", "Price of the nodes that the latest decision launches."),
+		planSeconds: r.histogram("plan_duration_seconds", "Time that one decision took to make.", planBuckets),
+		planCost:    r.gauge("plan_cost_dollars_per_hour", "Price of the nodes that the latest decision launches."),
+		expected: r.gauge("expected_arrivals_per_hour",
+			"GPU pods that are expected to arrive in an hour, from what came lately; bursts are not counted."),
 		decisions:     r.counters("decisions_total", "Things decided: nodes to launch, nodes to retire, demands held.", "kind"),
 		claims:        r.counters("claims_total", "NodeClaims that came to this point of their life, and why.", "event", "reason"),
 		claimPhase:    r.histograms("claim_phase_seconds", "Time that NodeClaims spent in a phase that they completed.", phaseBuckets, "phase"),
@@ -111,6 +114,9 @@ func (m *Metrics) Planned(took time.Duration, costMicroUSDPerHour int64) {
 	m.planSeconds.Observe(took.Seconds())
 	m.planCost.Set(float64(costMicroUSDPerHour) / microsPerUnit)
 }
+
+// Expecting says how many GPU pods are expected to arrive in an hour.
+func (m *Metrics) Expecting(podsPerHour float64) { m.expected.Set(podsPerHour) }
 
 // DecisionKind is what was decided.
 type DecisionKind string

@@ -32,6 +32,7 @@ func sayAll(m *telemetry.Metrics) {
 	m.PodsHeld(map[telemetry.HeldKey]int{{Provisioner: "gpu", Reason: v1alpha1.HeldLimit}: 2})
 	m.PodPlanned(time.Second)
 	m.Planned(time.Millisecond, 1_052_000)
+	m.Expecting(12.5)
 	m.Decided(telemetry.DecisionLaunch, 2)
 	m.Evicted(telemetry.EvictionBlocked)
 	m.OrphanTerminated()
@@ -85,7 +86,7 @@ func TestMetricsHaveOnlyBoundedLabels(t *testing.T) {
 			}
 		}
 	}
-	if want := 21; len(families) != want {
+	if want := 22; len(families) != want {
 		t.Errorf("%d families have a series; want %d: has sayAll become incomplete?", len(families), want)
 	}
 }
@@ -116,6 +117,7 @@ func TestGaugesForgetWhatIsNotSaidAgain(t *testing.T) {
 	want := []string{
 		`slipway_cost_dollars_per_hour{provisioner="a"} 0`,
 		`slipway_cost_dollars_per_hour{provisioner="b"} 0`,
+		`slipway_expected_arrivals_per_hour{} 0`,
 		`slipway_gpus{provisioner="a",state="idle"} 0`,
 		`slipway_gpus{provisioner="a",state="used"} 0`,
 		`slipway_gpus{provisioner="b",state="idle"} 0`,
