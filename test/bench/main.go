@@ -1,0 +1,98 @@
+// Command bench measures Slipway's planner beside Karpenter's scheduler, on the same pods, instance types, prices and machine, in one process.
+//
+// Karpenter's side is its own code, module sigs.k8s.io/karpenter, called as its own benchmark calls it. Slipway's side is demand.Group and
+// plan.Grow, from API objects to claims, as the controller calls them. Results go to out/packing.json and out/diverse.json,
+// the plots to the directory that -plots names.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/karpenter/pkg/operator/logging"
+)
+
+type flags struct {
+	traces, out, plots, only string
+	sizes                    []int
+	karpenterMost            int
+	seed                     uint64
+	diverse                  bool
+}
+
+func main() {
+	log.SetLogger(logging.NopLogger)
+	f, err := parse()
+	if err == nil {
+		err = run(f)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func parse() (flags, error) {
+	var f flags
+	sizes := ""
+	flag.StringVar(&f.traces, "traces", os.Getenv("SLIPWAY_TRACES"), "directory with openb_pod_list_*.csv (default $SLIPWAY_TRACES); without it only the generated mixes run")
+	flag.StringVar(&f.out, "out", "out", "directory for the results")
+	flag.StringVar(&f.plots, "plots", "", "directory for the plots; empty: none are drawn")
+	flag.StringVar(&f.only, "only", "", "run only the mixes whose name contains this")
+	flag.StringVar(&sizes, "pods", "100,1000,5000,10000", "numbers of pods")
+	flag.IntVar(&f.karpenterMost, "karpenter-most", 10000, "most pods that Karpenter is given: beyond 10,000 it takes hours")
+	flag.Uint64Var(&f.seed, "seed", 1, "seed of the sampling")
+	flag.BoolVar(&f.diverse, "diverse", true, "run Karpenter's own diverse-pod benchmark too")
+	flag.Parse()
+	for s := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			return f, fmt.Errorf("-pods: %q is not a number of pods, 1 or more", s)
+		}
+		f.sizes = append(f.sizes, n)
+	}
+	return f, nil
+}
+
+func run(f flags) error {
+	if err := os.MkdirAll(f.out, 0o755); err != nil {
+		return fmt.Errorf("making %s: %w", f.out, err)
+	}
+	rows, err := packing(f)
+	if err != nil {
+		return err
+	}
+	if err := write(filepath.Join(f.out, "packing.json"), rows); err != nil {
+		return err
+	}
+	var diverse []row
+	if f.diverse {
+		if diverse, err = diversePods(f); err != nil {
+			return err
+		}
+		if err := write(filepath.Join(f.out, "diverse.json"), diverse); err != nil {
+			return err
+		}
+	}
+	if f.plots == "" {
+		return nil
+	}
+	return draw(f.plots, rows, diverse)
+}
+
+func write(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", path, err)
+	}
+	if err := os.WriteFile(path, append(data, '\n'), 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
