@@ -2,7 +2,7 @@
 //
 // Karpenter's side is its own code, module sigs.k8s.io/karpenter, called as its own benchmark calls it. Slipway's side is demand.Group and
 // plan.Grow, from API objects to claims, as the controller calls them. Results go to out/packing.json and out/diverse.json,
-// the plots to the directory that -plots names.
+// and with -page into a page and its plots.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 )
 
 type flags struct {
-	traces, out, plots, only string
+	traces, out, page, only string
 	sizes                    []int
 	karpenterMost            int
 	seed                     uint64
@@ -43,7 +43,7 @@ func parse() (flags, error) {
 	sizes := ""
 	flag.StringVar(&f.traces, "traces", os.Getenv("SLIPWAY_TRACES"), "directory with openb_pod_list_*.csv (default $SLIPWAY_TRACES); without it only the generated mixes run")
 	flag.StringVar(&f.out, "out", "out", "directory for the results")
-	flag.StringVar(&f.plots, "plots", "", "directory for the plots; empty: none are drawn")
+	flag.StringVar(&f.page, "page", "", "page to put the tables into, with the plots in img beside it; empty: neither is written")
 	flag.StringVar(&f.only, "only", "", "run only the mixes whose name contains this")
 	flag.StringVar(&sizes, "pods", "100,1000,5000,10000", "numbers of pods")
 	flag.IntVar(&f.karpenterMost, "karpenter-most", 10000, "most pods that Karpenter is given: beyond 10,000 it takes hours")
@@ -80,10 +80,18 @@ func run(f flags) error {
 			return err
 		}
 	}
-	if f.plots == "" {
+	if f.page == "" {
 		return nil
 	}
-	return draw(f.plots, rows, diverse)
+	if err := rewrite(f.page, "packing", packingTable(rows)); err != nil {
+		return err
+	}
+	if f.diverse {
+		if err := rewrite(f.page, "diverse", diverseTable(diverse)); err != nil {
+			return err
+		}
+	}
+	return draw(filepath.Join(filepath.Dir(f.page), "img"), rows, diverse)
 }
 
 func write(path string, v any) error {
