@@ -48,7 +48,7 @@ func viewOf(goods []good, markets []cloud.Market, zones []string) plan.View {
 // askSlipway times the way from API objects to claims. steps as in plan.Policy.
 func askSlipway(pods []*corev1.Pod, v plan.View, steps int) (asked, plan.Decision, error) {
 	start := time.Now()
-	v.Demands = demand.Group(pods)
+	v.Demands = demands(pods)
 	d, err := plan.Grow(v, plan.Policy{Steps: steps})
 	if err != nil {
 		return asked{}, d, fmt.Errorf("growing: %w", err)
@@ -58,4 +58,9 @@ func askSlipway(pods []*corev1.Pod, v plan.View, steps int) (asked, plan.Decisio
 		answer.PodsLeft += len(h.Pods)
 	}
 	return answer, d, nil
+}
+
+// demands reads pods as the controller does.
+func demands(pods []*corev1.Pod) []demand.Demand {
+	return demand.NewNeighbourhood(demand.Surroundings{Waiting: pods, Namespaces: map[string]map[string]string{"default": {}}}).Demands()
 }

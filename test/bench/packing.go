@@ -11,7 +11,6 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/binpack"
 	"github.com/slipway-sh/slipway/pkg/cloud"
-	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 )
 
@@ -85,7 +84,7 @@ func compare(m mix, n int, f flags) (row, error) {
 
 // ask fills in the row: both of Slipway's answers, the bound, and Karpenter's if it is to be asked.
 func (r *row) ask(pods []*corev1.Pod, v plan.View, karpenter func([]*corev1.Pod) (asked, error), both bool) error {
-	r.Classes = len(demand.Group(pods))
+	r.Classes = len(demands(pods))
 	var err error
 	if r.First, err = measured(pods, v, 1); err != nil {
 		return err
