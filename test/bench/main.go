@@ -20,10 +20,10 @@ import (
 
 type flags struct {
 	traces, out, page, only string
-	sizes                    []int
-	karpenterMost            int
-	seed                     uint64
-	diverse                  bool
+	sizes                   []int
+	karpenterMost           int
+	seed                    uint64
+	diverse                 bool
 }
 
 func main() {
