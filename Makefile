@@ -53,7 +53,11 @@ fuzz: ## Each fuzz target for FUZZTIME (10s)
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),10s) $$pkg; done; done
 
 .PHONY: bench
-bench: ## Benchmarks of the solver and the planner
+bench: ## Slipway beside Karpenter on the same pods, and the tables and plots of docs/benchmarks.md (SLIPWAY_TRACES=DIR adds the openb mixes; BENCH='-pods 100 -only openb' runs less)
+	cd test/bench && $(GO) run . -page ../../docs/benchmarks.md $(BENCH)
+
+.PHONY: microbench
+microbench: ## Go benchmarks of the solver and the planner
 	$(GO) test -run '^$$' -bench . -benchmem ./pkg/binpack/... ./pkg/provisioner/...
 
 .PHONY: lint
@@ -61,6 +65,7 @@ lint: ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	cd test/bench && $(GO) vet ./...
 
 .PHONY: generate
 generate: ## Write what is generated: deep copies, CRDs, RBAC, the catalogue's embedded facts stay as they are
@@ -71,6 +76,7 @@ verify: generate ## Fail if anything generated or go.mod differs from what is ch
 	$(GO) mod tidy
 	cd test/controlplane && $(GO) mod tidy
 	cd test/judge && $(GO) mod tidy
+	cd test/bench && $(GO) mod tidy
 	@git diff --exit-code -- . || { echo "generated files are stale: run make generate, go mod tidy, and commit"; exit 1; }
 
 .PHONY: clean
