@@ -27,6 +27,7 @@ type controllerFlags struct {
 	logLevel   string
 	logFormat  string
 	foresight  bool
+	nominate   bool
 	aws        aws.Config
 	app        app.Config
 }
@@ -66,6 +67,7 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.app.Deadlines.Join, "join-deadline", 15*time.Minute, "how long a machine may take to join as a node")
 	flags.DurationVar(&f.app.Deadlines.Ready, "ready-deadline", 15*time.Minute, "how long a node may take to show all its GPUs")
 	flags.DurationVar(&f.app.NoticeMargin, "notice-margin", 30*time.Second, "how long before EC2 takes a node its last pod has been asked to stop")
+	flags.BoolVar(&f.nominate, "nominate", true, "name the planned node in status.nominatedNodeName of pods, so that kube-scheduler tries it first")
 	flags.DurationVar(&f.app.FenceSettle, "fence-settle", 5*time.Second, "how long an idle node is fenced before it is looked at for the last time")
 }
 
@@ -95,6 +97,7 @@ func (f *controllerFlags) run(ctx context.Context) error {
 		return err
 	}
 	f.app.Foresight.Off = !f.foresight
+	f.app.WithoutNominations = !f.nominate
 	a, err := app.OnAWS(ctx, f.app, f.aws)
 	if err != nil {
 		return err

@@ -21,9 +21,11 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud/health"
 	"github.com/slipway-sh/slipway/pkg/cloud/observed"
+	"github.com/slipway-sh/slipway/pkg/provisioner/act"
 	"github.com/slipway-sh/slipway/pkg/provisioner/claim"
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
 	"github.com/slipway-sh/slipway/pkg/provisioner/nodeclass"
+	"github.com/slipway-sh/slipway/pkg/provisioner/nominate"
 	"github.com/slipway-sh/slipway/pkg/provisioner/telemetry"
 )
 
@@ -101,6 +103,7 @@ type assembly struct {
 	book       *health.Book
 	catalogue  *inventory.Catalogue
 	classes    *nodeclass.Store
+	nominator  *nominate.Nominator
 	claims     *claim.Reconciler
 }
 
@@ -128,9 +131,15 @@ func (a *assembly) assemble() error {
 	a.Cloud = observe(a.Cloud, a.metrics)
 	a.classes = nodeclass.NewStore()
 	a.catalogue = inventory.NewCatalogue(a.Cloud.Catalog, a.CatalogueEvery, a.Log.WithName("catalogue"), a.degraded)
+	if a.nominator, err = nominate.New(nominate.Config{
+		Cache: a.mgr.GetCache(), Writer: act.NewNominations(a.mgr.GetClient(), a.now), Meter: a.metrics, Events: a.events,
+		Log: a.Log.WithName("nominate"), Now: a.now, Off: a.WithoutNominations,
+	}); err != nil {
+		return err
+	}
 	if a.claims, err = claim.New(claim.Config{
 		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Templates: a.classes, Catalog: a.catalogue,
-		Health: a.book, Events: a.events, Meter: a.metrics, Region: a.Region,
+		Health: a.book, Events: a.events, Meter: a.metrics, Nominator: a.nominator, Region: a.Region,
 		Deadlines: a.Deadlines, NoticeMargin: a.NoticeMargin, Now: a.now,
 	}); err != nil {
 		return err

@@ -48,6 +48,8 @@ type Config struct {
 	NoticeMargin time.Duration
 	// FenceSettle is how long a fence stands before the last look at an idle node.
 	FenceSettle time.Duration
+	// WithoutNominations leaves status.nominatedNodeName of pods alone: schedulers then place pods as their own scoring says.
+	WithoutNominations bool
 	// CatalogueEvery, OrphansEvery and NodeClassEvery are the paces of looking at the cloud.
 	CatalogueEvery time.Duration
 	OrphansEvery   time.Duration

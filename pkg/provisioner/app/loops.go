@@ -57,7 +57,7 @@ func (a *assembly) loops() (*loops, error) {
 		a.claims.Withdrawn(name)
 		a.book.End(name)
 	}, a.now)
-	growing := grow.New(a.Windows, mirror, actor, observer{a.metrics, a.events, a.conditions, a.now}, a.Log.WithName("grow"))
+	growing := grow.New(a.Windows, mirror, actor, observer{a.metrics, a.events, a.conditions, a.nominator.Follow, a.now}, a.Log.WithName("grow"))
 	growing.Decide(plan.Policy{Foresight: a.Foresight})
 	shrinking, err := shrink.New(shrink.Config{
 		View: mirror, Retirer: actor, Live: a.mgr.GetAPIReader(), Now: a.now, Log: a.Log.WithName("shrink"),
@@ -68,8 +68,10 @@ func (a *assembly) loops() (*loops, error) {
 	}
 	a.catalogue.OnChange(growing.Wake)
 	runnables := []manager.Runnable{
-		a.catalogue, a.conditions, sweeper, successor{growing, sweeper.Looked(), a.mgr.GetAPIReader(), a.mgr.GetCache(), a.Log.WithName("grow")}, shrinking, pruner{a.book, a.now},
-		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, seen: mirror.Seen, ended: a.book.End}},
+		a.catalogue, a.conditions, sweeper, successor{growing, sweeper.Looked(), a.mgr.GetAPIReader(), a.mgr.GetCache(), a.Log.WithName("grow")}, shrinking, a.nominator,
+		pruner{a.book, a.now},
+		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, judged: a.nominator.Judged, bound: a.nominator.Bound, dropped: a.nominator.Dropped,
+			seen: mirror.Seen, ended: a.book.End}},
 	}
 	if a.RecordViews != "" {
 		directory, err := record.Open(a.RecordViews, a.RecordLimits)

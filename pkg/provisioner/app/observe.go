@@ -24,8 +24,12 @@ type observer struct {
 	metrics    *telemetry.Metrics
 	events     *telemetry.Events
 	conditions *telemetry.PodConditions
+	follow     func(plan.View, plan.Decision)
 	now        func() time.Time
 }
+
+// Decided has a decision's nominations written.
+func (o observer) Decided(v plan.View, d plan.Decision) { o.follow(v, d) }
 
 // Planned counts a decision and tells each pod what is decided about it.
 func (o observer) Planned(v plan.View, d plan.Decision, took time.Duration) {

@@ -22,7 +22,8 @@ package app
 // +kubebuilder:rbac:groups="",resources=pods/eviction,verbs=create
 // +kubebuilder:rbac:groups="",resources=pods,verbs=delete
 //
-// Pods are told what is decided about them, in a condition of their status:
+// Pods are told what is decided about them, in a condition of their status, and those that wait where they are expected, so that their
+// scheduler tries that node first (status.nominatedNodeName):
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 //
 // Our own objects. Provisioners are written for those that are carried over from karpenter.sh/v1alpha5, node classes for their finalizer:

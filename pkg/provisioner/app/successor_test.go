@@ -25,6 +25,7 @@ func (l *looks) View(context.Context) (plan.View, error) {
 	return plan.View{Now: time.Now()}, nil
 }
 func (*looks) Create(context.Context, []v1alpha1.NodeClaim) error { return nil }
+func (*looks) Decided(plan.View, plan.Decision)                   {}
 func (*looks) Planned(plan.View, plan.Decision, time.Duration)    {}
 func (*looks) HeldPod(demand.Pod, plan.Held)                      {}
 func claimWith(name string, uid types.UID) *v1alpha1.NodeClaim {

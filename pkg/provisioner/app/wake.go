@@ -16,7 +16,11 @@ import (
 // wakers are what changes in the cluster set off.
 type wakers struct {
 	grow func()
-	seen func(claim string) // the cache has shown a claim, or its end
+	// bound is told of a pod that has just got its node, dropped of one whose nomination somebody else has taken away.
+	judged  func() // a pod of ours was found unschedulable
+	bound   func(ctx context.Context, before, pod *corev1.Pod)
+	dropped func(ctx context.Context, pod *corev1.Pod, node string)
+	seen    func(claim string) // the cache has shown a claim, or its end
 	// ended: what a claim's launch had to tell of its offerings has been told.
 	ended func(claim string)
 }
@@ -29,8 +33,8 @@ func (w wakers) watch(ctx context.Context, c cache.Cache) error {
 		handler toolscache.ResourceEventHandler
 	}{
 		{&corev1.Pod{}, toolscache.ResourceEventHandlerFuncs{
-			AddFunc:    func(o any) { w.pod(nil, o) },
-			UpdateFunc: w.pod,
+			AddFunc:    func(o any) { w.pod(ctx, nil, o) },
+			UpdateFunc: func(before, after any) { w.pod(ctx, before, after) },
 		}},
 		{&v1alpha1.NodeClaim{}, toolscache.ResourceEventHandlerFuncs{
 			AddFunc:    w.claim,
@@ -52,12 +56,26 @@ func (w wakers) watch(ctx context.Context, c cache.Cache) error {
 }
 
 // pod wakes on a pod that has just become ours.
-func (w wakers) pod(before, after any) {
+func (w wakers) pod(ctx context.Context, before, after any) {
 	pod, ok := after.(*corev1.Pod)
-	if !ok || demand.Classify(pod) != demand.Ours {
+	if !ok {
 		return
 	}
-	if old, ok := before.(*corev1.Pod); ok && demand.Classify(old) == demand.Ours {
+	old, changed := before.(*corev1.Pod)
+	if changed && old.Spec.NodeName == "" && pod.Spec.NodeName != "" {
+		w.bound(ctx, old, pod)
+	}
+	if demand.Classify(pod) != demand.Ours {
+		return
+	}
+	if !changed || demand.LastJudged(old) != demand.LastJudged(pod) {
+		w.judged()
+	}
+	if changed && demand.Classify(old) == demand.Ours {
+		// The condition goes with the field where it is Slipway that takes the nomination back.
+		if node := demand.Expected(old); node != "" && demand.Expected(pod) == "" && demand.Marked(pod) == node {
+			w.dropped(ctx, pod, node)
+		}
 		return
 	}
 	w.grow()

@@ -63,6 +63,8 @@ type Config struct {
 	Health    Health
 	Events    Events
 	Meter     Meter
+	// Nominator may be nil: then schedulers find the places on a new node by themselves.
+	Nominator Nominator
 
 	Region    string
 	Deadlines Deadlines

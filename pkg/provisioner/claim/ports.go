@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -66,6 +67,13 @@ type Setbacks interface {
 type Meter interface {
 	Progress
 	Setbacks
+}
+
+// Nominator is told of a node just before it opens, so that the schedulers of its pods know where they are expected when they see it
+// open. It takes a few seconds at most, and answers 0, or in what time to ask again because other nodes open at this moment.
+// nominate.Nominator is one.
+type Nominator interface {
+	Opening(ctx context.Context, claim *v1alpha1.NodeClaim, node *corev1.Node) time.Duration
 }
 
 // Events is where users learn what happened; the recorder of a manager (GetEventRecorder) is one.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -41,7 +42,13 @@ func (s *scope) ready(ctx context.Context) (bool, error) {
 		return false, s.awaitReady(ctx, node, *o)
 	}
 	if isGated(node) {
-		if err := s.patchNode(ctx, node, open); err != nil {
+		if n := s.r.cfg.Nominator; n != nil {
+			if wait := n.Opening(ctx, s.claim, node); wait > 0 {
+				s.again(wait)
+				return false, nil
+			}
+		}
+		if err := s.openGate(ctx, node); err != nil {
 			return false, err
 		}
 	}
@@ -56,9 +63,34 @@ func (s *scope) ready(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// openAttempts is how often a gate is tried to be opened in one pass.
+const openAttempts = 3
+
+// openGate opens the node. The pods that have been nominated to it are tried by their scheduler at any moment, and in vain while the node is
+// closed; so a node that somebody has changed meanwhile (Kubernetes adds its taint a moment after the gate has closed) is read from
+// the API server and opened at once, if nothing else has come up.
+func (s *scope) openGate(ctx context.Context, node *corev1.Node) error {
+	err := s.patchNode(ctx, node, open)
+	for range openAttempts - 1 {
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+		fresh, readErr := s.liveNode(ctx)
+		if readErr != nil || fresh == nil || !isGated(fresh) || s.obstacle(fresh) != nil || hasTaint(fresh, v1alpha1.TaintRetiring) {
+			return err // a later pass looks into it
+		}
+		*node = *fresh
+		err = s.patchNode(ctx, node, open)
+	}
+	return err
+}
+
+// open takes the gate away, and with it the taint that Kubernetes has put on for it. The node lifecycle controller would take that off a
+// moment later; every scheduling attempt in between would fail, and a failed attempt drops the pod's nomination.
 func open(node *corev1.Node) {
 	delete(node.Annotations, v1alpha1.AnnotationGated)
 	node.Spec.Unschedulable = false
+	removeTaint(node, corev1.TaintNodeUnschedulable)
 }
 
 // obstacle answers what is waited for next; nil: nothing.

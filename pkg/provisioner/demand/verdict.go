@@ -56,14 +56,27 @@ func Classify(pod *corev1.Pod) Verdict {
 
 // Expected answers the node that Slipway has nominated for the pod; empty if it has not, or if another nomination has replaced it.
 func Expected(pod *corev1.Pod) string {
-	name := pod.Status.NominatedNodeName
-	if name == "" || pod.Spec.NodeName != "" {
-		return ""
+	if name := pod.Status.NominatedNodeName; pod.Spec.NodeName == "" && name == Marked(pod) {
+		return name
 	}
+	return ""
+}
+
+// Marked answers the node that Slipway has last nominated for the pod, whatever has become of that; empty: it never has, or has taken it back.
+func Marked(pod *corev1.Pod) string {
 	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == v1alpha1.PodNominated && c.Status == corev1.ConditionTrue && c.Message == name {
-			return name
+		if c := &pod.Status.Conditions[i]; c.Type == v1alpha1.PodNominated && c.Status == corev1.ConditionTrue {
+			return c.Message
 		}
+	}
+	return ""
+}
+
+// LastJudged answers what the pod's scheduler last said about it; a scheduler that tries again mostly says something else, as the cluster
+// has changed. Empty: nothing yet.
+func LastJudged(pod *corev1.Pod) string {
+	if c := scheduled(pod); c != nil {
+		return c.Message
 	}
 	return ""
 }

@@ -43,6 +43,8 @@ type Creator interface {
 
 // Observer is told what was decided.
 type Observer interface {
+	// Decided is told of each decision before it is carried out.
+	Decided(v plan.View, d plan.Decision)
 	// Planned is told of each decision, how long it took, and the pods that it placed for the first time.
 	Planned(v plan.View, d plan.Decision, took time.Duration)
 	// HeldPod is told of each held pod of a decision.
@@ -186,6 +188,7 @@ func (l *Loop) Once(ctx context.Context) error {
 		l.log.Info("Creating claims", "claims", len(d.Create), "demands", len(v.Demands), "placed", len(d.Placed), "held", len(d.Held),
 			"dollarsPerHour", float64(d.CostMicroUSDPerHour)/1e6, "seconds", took.Seconds())
 	}
+	l.observe.Decided(v, d)
 	err = l.creator.Create(ctx, d.Create)
 	l.observe.Planned(v, d, took)
 	for _, h := range d.Held {

@@ -97,6 +97,8 @@ func (w *world) Create(_ context.Context, claims []v1alpha1.NodeClaim) error {
 }
 
 // Planned notes how many pods a decision holds.
+func (w *world) Decided(plan.View, plan.Decision) {}
+
 func (w *world) Planned(_ plan.View, d plan.Decision, _ time.Duration) {
 	n := 0
 	for _, h := range d.Held {

@@ -21,6 +21,8 @@ const (
 // Metrics are the controller's metrics. The zero value is not usable: see New. Methods may be called from many goroutines.
 type Metrics struct {
 	podsHeld      *gauges
+	podsBound     *prometheus.CounterVec
+	nominations   *prometheus.CounterVec
 	pendingToPlan prometheus.Histogram
 	planSeconds   prometheus.Histogram
 	planCost      prometheus.Gauge
@@ -60,6 +62,9 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{
 		podsHeld: r.gauges("pods_held", "Pods that wait and cannot be placed now, by the one reason and the Provisioner that was considered.",
 			"provisioner", "reason"),
+		podsBound: r.counters("pods_bound_total", "Pods bound for which there was a plan: as planned, elsewhere, or earlier than their node opened.",
+			"outcome"),
+		nominations: r.counters("nominations_total", "Pods whose status.nominatedNodeName was written, or taken back.", "kind"),
 		pendingToPlan: r.histogram("pods_pending_to_planned_seconds",
 			"Time from the scheduler's first Unschedulable to the decision that a node is to be launched for the pod.", waitBuckets),
 		planSeconds: r.histogram("plan_duration_seconds", "Time that one decision took to make.", planBuckets),
@@ -104,6 +109,15 @@ func (m *Metrics) PodsHeld(pods map[HeldKey]int) {
 			set(float64(n), k.Provisioner, string(k.Reason))
 		}
 	})
+}
+
+// PodBound says what became of the plan for a pod that was bound now: planned, elsewhere or earlier.
+func (m *Metrics) PodBound(outcome string) { m.podsBound.WithLabelValues(outcome).Inc() }
+
+// Nominated says that so many pods were told the node where they are expected, and so many that they are not expected there any more.
+func (m *Metrics) Nominated(written, withdrawn int) {
+	m.nominations.WithLabelValues("written").Add(float64(written))
+	m.nominations.WithLabelValues("withdrawn").Add(float64(withdrawn))
 }
 
 // PodPlanned says that a node is to be launched for a pod that has waited so long.

@@ -26,6 +26,11 @@ func (e *Events) Planned(pod client.Object, message string) {
 	e.normal(pod, "NodePlanned", actionPlan, message)
 }
 
+// PlanNotFollowed tells a Provisioner that pods are not bound where its nodes were bought for them, and what helps.
+func (e *Events) PlanNotFollowed(provisioner client.Object, message string) {
+	e.warn(provisioner, "PlanNotFollowed", actionPlan, message)
+}
+
 // Interrupted tells a Node, a claim or a pod that the cloud takes the node; zero: it did not say when.
 func (e *Events) Interrupted(about client.Object, deadline time.Time) {
 	e.warn(about, "Interrupted", actionRetire, takes(deadline))

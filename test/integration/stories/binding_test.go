@@ -1,0 +1,151 @@
+package stories_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/test/stage"
+)
+
+// crowd is how many pods the plan of TestBinding is made for, and classes how many kinds of them there are.
+const (
+	crowd   = 500
+	classes = 20
+)
+
+// TestBinding: a plan for a crowd of pods is what kube-scheduler carries out, to the hundredth pod and the last node. Without nominations it
+// spreads them as it likes; what that costs is logged, and no pod may be lost by it.
+func TestBinding(t *testing.T) {
+	t.Run("nominated", func(t *testing.T) {
+		s := begin(t, open(t, stage.Options{}), "crowd")
+		planned := s.crowd()
+		s.allBound(90 * time.Second)
+		b := s.binding(planned)
+		t.Log(b)
+		if b.asPlanned*100 < crowd*99 {
+			t.Errorf("%d of %d pods are bound where planned, want 99 %%", b.asPlanned, crowd)
+		}
+		if b.claims != len(planned) {
+			t.Errorf("%d nodes were launched, the plan had %d", b.claims, len(planned))
+		}
+	})
+	t.Run("not nominated", func(t *testing.T) {
+		s := begin(t, open(t, stage.Options{Controller: []string{"--nominate=false"}}), "crowd")
+		planned := s.crowd()
+		s.allBound(150 * time.Second)
+		t.Logf("%s; the plan had %d nodes", s.binding(planned), len(planned))
+	})
+}
+
+// crowd creates the pods and then, so that one plan is made for all of them, the Provisioner. It answers the claims of the plan.
+func (s *story) crowd() []*v1alpha1.NodeClaim {
+	s.Helper()
+	var work sync.WaitGroup
+	slots := make(chan struct{}, 8)
+	for i := range crowd {
+		slots <- struct{}{}
+		work.Go(func() {
+			defer func() { <-slots }()
+			s.create(s.ofClass(i))
+		})
+	}
+	work.Wait()
+	s.eventually(60*time.Second, "every pod to be found unschedulable", func() error {
+		if n := len(slices.DeleteFunc(s.pods(s.name), func(p *corev1.Pod) bool { return len(p.Status.Conditions) == 0 })); n < crowd {
+			return fmt.Errorf("%d are", n)
+		}
+		return nil
+	})
+	s.provision(func(spec *v1alpha1.ProvisionerSpec) {
+		spec.Limits = v1alpha1.Limits{v1alpha1.LimitGPU: resource.MustParse("5000")}
+		spec.Disruption.IdleAfter = "10m"
+	}, "g6.48xlarge", "g5.48xlarge", "p4d.24xlarge")
+	var plan []*v1alpha1.NodeClaim
+	s.eventually(30*time.Second, "a plan for all", func() error {
+		pods := 0
+		plan = s.claims(s.name)
+		for _, c := range plan {
+			pods += len(c.Spec.Pods)
+		}
+		if pods < crowd {
+			return fmt.Errorf("%d claims for %d pods", len(plan), pods)
+		}
+		return nil
+	})
+	return plan
+}
+
+// ofClass answers the pod of a number: as in a real cluster most ask for one GPU, few for four, and CPU and memory differ. All of them ask
+// for 600 GPUs, 75 nodes of 8. Were there room left, kube-scheduler would put pods there whose node is not ready yet, as it should, and
+// that is not what is measured here.
+func (s *story) ofClass(i int) *corev1.Pod {
+	class := i % classes
+	gpus := 1
+	switch class {
+	case 3:
+		gpus = 2
+	case 8:
+		gpus = 4
+	}
+	p := s.pod(fmt.Sprintf("%02d-%03d", class, i), gpus)
+	limits := p.Spec.Containers[0].Resources.Limits
+	limits[corev1.ResourceCPU] = *resource.NewMilliQuantity(int64(gpus*(1000+350*(class%7))), resource.DecimalSI)
+	limits[corev1.ResourceMemory] = *resource.NewQuantity(int64(gpus*(2+class%11))<<30, resource.BinarySI)
+	return p
+}
+
+func (s *story) allBound(within time.Duration) {
+	s.Helper()
+	start := time.Now()
+	s.eventually(within, "every pod to be bound", func() error {
+		if n := len(slices.DeleteFunc(s.pods(s.name), func(p *corev1.Pod) bool { return p.Spec.NodeName == "" })); n < crowd {
+			return fmt.Errorf("%d are", n)
+		}
+		return nil
+	})
+	s.Logf("all were bound after %s", time.Since(start).Round(100*time.Millisecond))
+}
+
+// binding is how a crowd was bound.
+type binding struct {
+	asPlanned, claims int
+	dollarsPerHour    float64
+	nominations       float64
+}
+
+func (b binding) String() string {
+	return fmt.Sprintf("%d of %d pods are bound where planned; %d nodes were launched, $%.3f/h; %.0f nominations", b.asPlanned, crowd, b.claims,
+		b.dollarsPerHour, b.nominations)
+}
+
+func (s *story) binding(plan []*v1alpha1.NodeClaim) binding {
+	s.Helper()
+	b := binding{nominations: s.metric(s.T, "slipway_nominations_total", `kind="written"`)}
+	nodeOf := map[string]string{}
+	for _, c := range s.claims(s.name) {
+		b.claims++
+		price := resource.MustParse(c.Spec.Choices[0].PricePerHour)
+		b.dollarsPerHour += price.AsApproximateFloat64()
+		nodeOf[c.Name] = c.Status.NodeName
+	}
+	planned := map[types.UID]string{}
+	for _, c := range plan {
+		for _, ref := range c.Spec.Pods {
+			planned[ref.UID] = nodeOf[c.Name]
+		}
+	}
+	for _, p := range s.pods(s.name) {
+		if planned[p.UID] == p.Spec.NodeName {
+			b.asPlanned++
+		}
+	}
+	return b
+}
