@@ -19,16 +19,26 @@ type attempt struct {
 func (s *solver) cheapestAttempt(start *state) *state {
 	best := s.bestOf(start, nil, []attempt{{}})
 	if best != nil && !s.starved(best) {
-		if s.steps > 0 {
-			best = s.bestOf(start, best, []attempt{{columns: true}})
-		}
-		return best
+		return s.withColumns(start, best)
 	}
 	ordered := []attempt{{byPriority: true}, {byPriority: true, bySize: true}}
 	if len(s.p.Limits) > 0 {
 		ordered = append(ordered, attempt{byPriority: true, scarce: true}, attempt{byPriority: true, bySize: true, scarce: true})
 	}
 	return s.bestOf(start, best, ordered)
+}
+
+// withColumns packs by column generation: with the first answer's steps in any case, so that more steps never end dearer than it, and again
+// with all of them if those were not enough.
+func (s *solver) withColumns(start, best *state) *state {
+	all := s.steps
+	s.steps = stepsFirst
+	best = s.bestOf(start, best, []attempt{{columns: true}})
+	s.steps += all - stepsFirst
+	if all <= stepsFirst || s.gen == nil || s.gen.ended {
+		return best
+	}
+	return s.bestOf(start, best, []attempt{{columns: true}})
 }
 
 // bestOf runs the attempts, each with both ways to fill bins, and answers the best of them and best.

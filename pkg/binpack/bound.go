@@ -149,10 +149,10 @@ func (b *bounded) covered(j *job) bool {
 func (g *generator) prove(until int) {
 	g.relaxed, g.nodes, g.slack, g.smooth = true, nodesFirst, 2*slackLast, smoothing
 	g.run(until)
-	if g.best.worth == nil {
+	if g.s.steps <= 0 {
 		g.m.solve(firstProof)
 		g.nodes = 0
-		g.certify()
+		g.certify(0)
 	}
 }
 

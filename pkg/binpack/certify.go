@@ -11,14 +11,11 @@ type proof struct {
 	bound        float64 // what it proves for the generator's pods, about
 }
 
-// certify makes a proof of the master's duals: candidate by candidate, where contents may be worth more than slack above the price, worths
+// certify makes a proof of worths between the master's duals and those of the best proof so far: candidate by candidate, where contents may be worth more than slack above the price, worths
 // are lowered until they are not. They only get lower, so what is proven for one candidate stays so. Farley (1990) divides all worths by
 // the worst ratio; here only the items that can be in such contents pay.
-func (g *generator) certify() {
-	for i, y := range g.m.y {
-		g.duals[i] = max(0, y)
-	}
-	g.scaleWorths()
+func (g *generator) certify(smooth float64) {
+	g.mixDuals(smooth)
 	p := proof{scale: g.scale, price: 1}
 	for c := range g.j.cands {
 		price, target := g.j.cands[c].price*g.scale, g.target(c)

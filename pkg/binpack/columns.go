@@ -18,6 +18,7 @@ type generator struct {
 	slack   float64 // part of a price
 	smooth  float64 // how much of the best worths goes into the next
 	relaxed bool    // where the search for contents is cut short, fractional ones do: the programme is for a proof only
+	ended   bool    // more steps would find nothing
 	free    []bool  // by item: some candidate costs nothing, so no place is worth anything
 	duals   []float64
 	scale   int64
@@ -114,9 +115,10 @@ func (g *generator) run(until int) {
 		}
 		added := g.round()
 		if added == 0 || round%certifyEvery == 0 {
-			g.certify()
+			g.certify(g.smooth)
 		}
 		if g.value <= g.best.bound*(1+gapEnough) {
+			g.ended = true
 			return
 		}
 		switch {
@@ -127,10 +129,11 @@ func (g *generator) run(until int) {
 		case g.slack > slackLast || g.nodes < nodesLast:
 			g.slack, g.nodes = max(g.slack/2, slackLast), min(g.nodes*2, nodesLast)
 		default:
+			g.ended = true
 			return
 		}
 	}
-	g.certify()
+	g.certify(0)
 }
 
 // solveMaster solves the master and pays for it.
@@ -143,21 +146,14 @@ func (g *generator) solveMaster(until int) bool {
 
 // round prices every candidate once, at worths between the master's duals and the proof's, and answers how many columns it found.
 func (g *generator) round() (added int) {
-	for i, y := range g.m.y {
-		g.duals[i] = max(0, y)
-		if g.best.worth != nil {
-			old := float64(g.best.worth[i]) / float64(g.best.scale)
-			g.duals[i] = float64(g.smooth*old) + float64((1-g.smooth)*g.duals[i])
-		}
-	}
-	g.scaleWorths()
+	g.mixDuals(g.smooth)
 	for c := range g.j.cands {
 		target := g.target(c)
 		parts, _, upper := g.p.price(c, target, g.nodes)
-		switch {
-		case parts != nil:
+		if parts != nil {
 			added += g.addFound(c, parts)
-		case g.relaxed && upper > target:
+		}
+		if g.relaxed && g.p.loose && upper > target {
 			added += g.addRelaxed(c)
 		}
 	}
@@ -202,8 +198,15 @@ func (g *generator) addRelaxed(c int) int {
 	return 1
 }
 
-// scaleWorths turns the duals into integers, rounded down.
-func (g *generator) scaleWorths() {
+// mixDuals makes worths of the master's duals and, to a part, of the best proof: integers, rounded down.
+func (g *generator) mixDuals(part float64) {
+	for i, y := range g.m.y {
+		g.duals[i] = max(0, y)
+		if g.best.worth != nil {
+			old := float64(g.best.worth[i]) / float64(g.best.scale)
+			g.duals[i] = float64(part*old) + float64((1-part)*g.duals[i])
+		}
+	}
 	top := 1.0
 	for _, d := range g.duals {
 		top = max(top, d)

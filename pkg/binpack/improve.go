@@ -58,11 +58,11 @@ func (s *solver) newImprover(st *state, tier int) *improver {
 		items = append(items, it)
 	}
 	// What the nodes use now is theirs to use again, so candidates are judged by what there was at first.
-	im.job = s.newJob(items, tier, &s.start().ledger, false)
 	many := make([]int, len(items))
 	for i := range items {
 		many[i] = s.p.Demands[items[i].demand].Count
 	}
+	im.job = s.newJob(items, tier, &s.start().ledger, false).shortlisted(many)
 	im.values = im.job.values(many, false)
 	return im
 }

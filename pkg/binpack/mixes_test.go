@@ -78,6 +78,7 @@ func (m market) problem(tb testing.TB) Problem {
 type class struct {
 	cpu, memory, gpu, weight int64
 	families                 []string
+	where                    int // 1..3: a zone, 4, 5: a market
 }
 
 func openbClasses(tb testing.TB, column int, constrained bool) []class {
@@ -120,8 +121,11 @@ func add(p *Problem, classes []class, pods int) {
 		}
 		level := Level{Offerings: NewSet(len(p.Offerings)), Bins: NewSet(0)}
 		for o := range p.Offerings {
-			family, _, _ := strings.Cut(p.Offerings[o].Name, ".")
-			if c.families == nil || slices.Contains(c.families, family) {
+			name := p.Offerings[o].Name
+			family, _, _ := strings.Cut(name, ".")
+			zone, market := name[len(name)-3], name[len(name)-1]
+			bound := c.where >= 1 && c.where <= 3 && int(zone-'a') != c.where-1 || c.where == 4 && market == '0' || c.where == 5 && market == '1'
+			if !bound && (c.families == nil || slices.Contains(c.families, family)) {
 				level.Offerings.Add(o)
 			}
 		}
@@ -129,8 +133,39 @@ func add(p *Problem, classes []class, pods int) {
 	}
 }
 
+// diverse answers pods without a GPU, some hundred on a node, on 400 types: sizes from small sets, as in Karpenter's own benchmark.
+func diverse(pods int) Problem {
+	p := Problem{Resources: []string{"cpu", "memory", "gpu", "pods"}, GPU: 2}
+	for i := range 400 {
+		cpu := int64(1+i/4) * 1000
+		memory := cpu / 1000 * []int64{1024, 2048, 4096, 8192}[i%4]
+		p.Shapes = append(p.Shapes, Shape{Name: fmt.Sprintf("type-%03d", i), Capacity: Vector{cpu - 100, memory - 256, 0, min(110, 10+cpu/250)}})
+		for zone := range 3 {
+			for market, milli := range []int64{1000, 300} {
+				p.Offerings = append(p.Offerings, Offering{
+					Name: fmt.Sprintf("type-%03d/%c/%d", i, 'a'+zone, market), Shape: i, Group: 0, Stock: -1,
+					PriceMicroUSDPerHour: (cpu/1000*25_000 + memory*3) * milli / 1000,
+				})
+			}
+		}
+	}
+	classes := []class{}
+	for _, cpu := range []int64{100, 250, 500, 1000, 1500} {
+		for _, memory := range []int64{100, 256, 512, 1024, 2048, 4096} {
+			for bound := range 8 { // to one of three zones, to one of two markets, or to nothing
+				classes = append(classes, class{cpu: cpu, memory: memory, weight: int64(1 + (cpu+memory)/100%7), where: bound})
+			}
+		}
+	}
+	add(&p, classes, pods)
+	return p
+}
+
 // mixed answers a mix by name.
 func mixed(tb testing.TB, name string, pods int) Problem {
+	if name == "diverse" {
+		return diverse(pods)
+	}
 	m := market{zones: 4}
 	classes := func() []class { return openbClasses(tb, 3, false) }
 	switch name {

@@ -1,7 +1,6 @@
 package binpack
 
 import (
-	"cmp"
 	"math"
 	"slices"
 )
@@ -39,6 +38,7 @@ type pricer struct {
 	worth  []int64   // by item, <= mostWorth
 	forms  []*form   // by candidate
 	lambda [][]int64 // by candidate: the last multipliers, by position in form.dims
+	rates  []float64 // by resource: the last multipliers, for a unit
 	relax  relaxation
 	own    form // of a single knapsack
 	zero   []int64
@@ -132,9 +132,20 @@ func (p *pricer) shape(f *form, capacity Vector) {
 func (p *pricer) price(c int, target int64, nodes int) (parts []part, value, upper int64) {
 	f := p.formOf(c)
 	if p.lambda[c] == nil {
-		p.lambda[c] = make([]int64, len(f.dims))
+		p.lambda[c] = p.guess(f)
 	}
 	return p.fill(f, p.j.cands[c].allowed, &p.lambda[c], target, nodes)
+}
+
+// guess answers multipliers for a new candidate: what the resources cost on the last one that was relaxed. Prices are often nearly linear.
+func (p *pricer) guess(f *form) []int64 {
+	out := make([]int64, len(f.dims))
+	for n, d := range f.dims {
+		if p.rates != nil {
+			out[n] = int64(min(p.rates[d]*float64(f.capacity[d]), float64(mostBound/shareGrain/int64(len(f.dims)))))
+		}
+	}
+	return out
 }
 
 // fill is price for one form, with the multipliers to begin with, which it may replace.
@@ -156,6 +167,10 @@ func (p *pricer) fill(f *form, allowed Set, lambda *[]int64, target int64, nodes
 	p.relax.solve(p, f)
 	p.s.steps -= p.relax.rounds * (1 + len(p.at)/24)
 	next := p.relax.multipliers(len(f.dims))
+	p.rates = resized(p.rates, len(f.capacity))
+	for n, d := range f.dims {
+		p.rates[d] = float64(next[n]) / float64(f.capacity[d])
+	}
 	if u := p.bound(f, next); u <= upper {
 		*lambda, upper = next, u
 	} else {
@@ -257,131 +272,4 @@ func (p *pricer) torn(f *form, n int, counts []int) bool {
 		}
 	}
 	return false
-}
-
-// search is a depth-first walk through the contents of one node.
-type search struct {
-	j       *job
-	entries []seekEntry
-	rows    int
-	inside  []int   // entries that are in the node
-	suffix  []int64 // (entry, GPU units free): the most that entries from it on can add to the bound
-	free    Vector
-	counts  []int
-	chosen  []int
-	best    int64
-	found   bool
-	open    int64 // the best bound that was not followed
-	nodes   int
-}
-
-type seekEntry struct {
-	item, most, units int
-	worth, reduced    int64
-	merit             float64
-	size              Vector
-}
-
-// seek searches contents worth more than target among the items whose bound allows for that.
-func (p *pricer) seek(f *form, lambda []int64, target, upper int64, nodes int) (parts []part, value, proven int64) {
-	s := &p.search
-	s.entries = s.entries[:0]
-	base := int64(0)
-	for _, l := range lambda {
-		base += l * shareGrain
-	}
-	for n, k := range p.at {
-		if p.reach(f, n) <= target {
-			continue
-		}
-		i := f.items[k]
-		s.entries = append(s.entries, seekEntry{
-			item: i, most: p.most[n], units: f.units[k], worth: p.worth[i], reduced: p.reduced[n], merit: p.relax.merit(n), size: p.j.items[i].size,
-		})
-	}
-	slices.SortFunc(s.entries, func(a, b seekEntry) int {
-		return cmp.Or(cmp.Compare(b.merit, a.merit), cmp.Compare(a.item, b.item))
-	})
-	s.j = p.j
-	s.prepare(f)
-	s.best, s.found, s.open, s.nodes = target, false, 0, nodes
-	s.from(0, 0, base, f.rows)
-	p.s.steps -= (nodes - max(0, s.nodes)) + len(s.entries)/2
-	p.loose = s.open > 0
-	proven = min(upper, max(s.best, s.open))
-	if !s.found {
-		return nil, 0, proven
-	}
-	for e, n := range s.chosen {
-		if n > 0 {
-			parts = append(parts, part{item: s.entries[e].item, count: n})
-		}
-	}
-	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.item, b.item) })
-	return parts, s.best, proven
-}
-
-// prepare builds the suffix tables.
-func (s *search) prepare(f *form) {
-	s.rows, s.inside = f.rows+1, s.inside[:0]
-	s.free = append(s.free[:0], f.capacity...)
-	s.counts, s.chosen = resized(s.counts, len(s.entries)), resized(s.chosen, len(s.entries))
-	s.suffix = resized(s.suffix, (len(s.entries)+1)*s.rows)
-	for e := len(s.entries) - 1; e >= 0; e-- {
-		here, next := s.suffix[e*s.rows:(e+1)*s.rows], s.suffix[(e+1)*s.rows:(e+2)*s.rows]
-		entry := &s.entries[e]
-		switch {
-		case entry.reduced <= 0:
-			copy(here, next)
-		case entry.units == 0:
-			for g := range here {
-				here[g] = next[g] + entry.reduced*int64(entry.most)
-			}
-		default:
-			addBounded(here, next, entry.units, entry.most, entry.reduced)
-		}
-	}
-}
-
-// from tries every number of every entry at and after it. bound is that of what is taken so far, free the GPU units left.
-func (s *search) from(at int, value, bound int64, free int) {
-	if value > s.best {
-		s.best, s.found = value, true
-		copy(s.chosen, s.counts)
-	}
-	for ; at < len(s.entries); at++ {
-		reach := bound + s.suffix[at*s.rows+free]
-		if reach <= s.best {
-			return
-		}
-		e := &s.entries[at]
-		n := copiesIn(e.size, s.free, e.most)
-		if n == 0 || s.j.apart != nil && s.torn(e.item) {
-			continue
-		}
-		if s.nodes <= 0 {
-			s.open = max(s.open, reach)
-			return
-		}
-		s.take(e, at, n)
-		s.inside = append(s.inside, at)
-		for ; n > 0; n-- {
-			s.nodes--
-			s.from(at+1, value+int64(n)*e.worth, bound+int64(n)*e.reduced, free-n*e.units)
-			s.take(e, at, -1)
-		}
-		s.inside = s.inside[:len(s.inside)-1]
-	}
-}
-
-// torn tells whether the item must keep away from one that is in the node.
-func (s *search) torn(item int) bool {
-	return slices.ContainsFunc(s.inside, func(e int) bool { return s.j.clash(item, s.entries[e].item) })
-}
-
-func (s *search) take(e *seekEntry, at, n int) {
-	s.counts[at] += n
-	for d, q := range e.size {
-		s.free[d] -= q * int64(n)
-	}
 }

@@ -132,7 +132,7 @@ type Policy struct {
 	ToleranceMilli int
 	// MaxChoices bounds the choices of a node; 0: 1.
 	MaxChoices int
-	// Steps bounds the effort beyond the first answer (knapsack nodes and multisets looked at), so that the result does not depend on
+	// Steps bounds the effort beyond the first answer (columns, knapsacks and multisets looked at, some 100 ns each), so that the result does not depend on
 	// the machine; 0: DefaultSteps. 1: the first answer.
 	Steps int
 }

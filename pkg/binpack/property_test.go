@@ -32,6 +32,21 @@ func TestSameProblemSamePlan(t *testing.T) {
 	})
 }
 
+func TestSameProblemSamePlan_catches(t *testing.T) {
+	p, _, err := parseStory("resources cpu gpu*\nshape s 4 1\noffering s s $1\ndemand d x2 1 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cmp.Diff(Solve(p, Policy{}), Solve(p, Policy{Steps: 1})) != "" {
+		t.Fatal("this one has one plan")
+	}
+	other := Solve(p, Policy{})
+	other.Nodes[0].Copies++
+	if cmp.Diff(Solve(p, Policy{}), other) == "" {
+		t.Error("one copy more makes no difference")
+	}
+}
+
 // The order in which the caller lists demands, offerings and bins is nobody's business.
 func TestOrderOfInputDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -67,10 +82,79 @@ func TestImprovingNeverHurts(t *testing.T) {
 		before := s.cheapestAttempt(s.start())
 		after := before.clone()
 		s.improve(after)
-		if s.compareServed(after, before) != 0 || s.cost(after) > s.cost(before) {
-			t.Fatalf("cost %d, before %d; left %v, before %v", s.cost(after), s.cost(before), after.left, before.left)
+		if err := s.noWorse(after, before); err != nil {
+			t.Fatal(err)
 		}
 	})
+}
+
+func (s *solver) noWorse(after, before *state) error {
+	if s.compareServed(after, before) != 0 || s.cost(after) > s.cost(before) {
+		return fmt.Errorf("cost %d, before %d; left %v, before %v", s.cost(after), s.cost(before), after.left, before.left)
+	}
+	return nil
+}
+
+func TestImprovingNeverHurts_catches(t *testing.T) {
+	p, _, err := parseStory("resources cpu gpu*\nshape s 4 1\nshape l 40 4\noffering s s $0.526\noffering l l $3.912\ndemand d x2 1 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSolver(p, Policy{})
+	before := s.cheapestAttempt(s.start())
+	dearer, fewer := before.clone(), before.clone()
+	dearer.nodes[0].offering = 1
+	fewer.left[0], fewer.nodes = 2, nil
+	if s.noWorse(dearer, before) == nil || s.noWorse(fewer, before) == nil {
+		t.Error("a dearer node, or nobody served, looks no worse")
+	}
+}
+
+// More steps never end dearer than the first answer, nor serve anybody less, and the bound is never above the cost.
+func TestMoreStepsAreNeverDearer(t *testing.T) {
+	known := everything
+	known.expected = false // room for what is expected may cost more than it did
+	rapid.Check(t, func(t *rapid.T) {
+		p := known.draw(t)
+		if err := anytime(p, Solve(p, Policy{Steps: 1}), Solve(p, Policy{Steps: rapid.IntRange(2, 100_000).Draw(t, "steps")})); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func anytime(p Problem, first, later Plan) error {
+	s := newSolver(p, Policy{})
+	left := func(plan Plan) *state {
+		st := &state{left: make([]int, len(p.Demands))}
+		for _, h := range plan.Held {
+			st.left[h.Demand] = h.Count
+		}
+		return st
+	}
+	c := s.compareServed(left(later), left(first))
+	if c < 0 || c == 0 && later.CostMicroUSDPerHour > first.CostMicroUSDPerHour {
+		return fmt.Errorf("%d $/h, served %d of the first answer's %d", later.CostMicroUSDPerHour, c, first.CostMicroUSDPerHour)
+	}
+	for _, plan := range []Plan{first, later} {
+		if plan.LowerBoundMicroUSDPerHour > plan.CostMicroUSDPerHour {
+			return fmt.Errorf("cost %d, bound %d", plan.CostMicroUSDPerHour, plan.LowerBoundMicroUSDPerHour)
+		}
+	}
+	return nil
+}
+
+func TestMoreStepsAreNeverDearer_catches(t *testing.T) {
+	p, _, err := parseStory("resources cpu gpu*\nshape s 4 1\noffering s s $1\ndemand d x2 1 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := Solve(p, Policy{})
+	dearer, high := plan, plan
+	dearer.CostMicroUSDPerHour++
+	high.LowerBoundMicroUSDPerHour = plan.CostMicroUSDPerHour + 1
+	if anytime(p, plan, dearer) == nil || anytime(p, plan, high) == nil || anytime(p, plan, plan) != nil {
+		t.Error("a dearer plan, or a bound above the cost, passes")
+	}
 }
 
 // What is expected serves nobody less, and leaving room for it never costs more than the room is worth.

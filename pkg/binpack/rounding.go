@@ -28,7 +28,7 @@ func (s *solver) generate(st *state, j *job, left []int, try func(func([]int, *l
 	budget := s.steps
 	g := s.newGenerator(j, left)
 	s.gen = g
-	g.run(budget * 2 / 3)
+	g.run(budget * 3 / 4)
 	values := make([]int64, len(j.items))
 	for i, y := range g.m.y {
 		values[i] = max(1, int64(max(0, y)*valueScale))
@@ -44,7 +44,7 @@ func (s *solver) generate(st *state, j *job, left []int, try func(func([]int, *l
 	before := g.m.snapshot()
 	d.floor()
 	complete()
-	for last := d.pods(); last > 0 && s.steps > budget/2 && d.deeper(budget/2); {
+	for last := d.pods(); last > 0 && s.steps > budget*2/3 && d.deeper(budget*2/3); {
 		if now := d.pods(); now*4 <= last*3 {
 			last = now
 			complete()

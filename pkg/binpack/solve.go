@@ -7,8 +7,11 @@ import (
 
 const knapsackNodes = 256 // search nodes of one knapsack
 
-// DefaultSteps is the effort that Policy.Steps 0 stands for: a few tens of milliseconds.
-const DefaultSteps = 600_000
+// stepsFirst is the effort in columns that even the first answer takes: a few milliseconds.
+const stepsFirst = 20_000
+
+// DefaultSteps is the effort that Policy.Steps 0 stands for: on the mixes that the benchmarks know, up to a quarter of a second.
+const DefaultSteps = 1_500_000
 
 // solver works on a canonical problem. It holds scratch memory; nothing in it outlives Solve.
 type solver struct {
@@ -34,7 +37,7 @@ func Solve(p Problem, pol Policy) Plan {
 	c, back := canonical(p)
 	s := newSolver(c, pol)
 	st := s.cheapestAttempt(s.start())
-	reserve := max(0, s.steps/2)
+	reserve := s.reserve()
 	s.steps -= reserve
 	bound := s.lowerBound(st)
 	s.steps += reserve
@@ -42,11 +45,28 @@ func Solve(p Problem, pol Policy) Plan {
 		s.improve(st)
 	}
 	s.foresee(st)
+	before := slices.Clone(st.left)
 	s.leftovers(st)
 	plan := s.plan(st)
-	s.steps = 0
-	plan.LowerBoundMicroUSDPerHour = s.lowerBound(st)
+	if !slices.Equal(before, st.left) {
+		s.steps = 0
+		bound = s.lowerBound(st)
+	}
+	plan.LowerBoundMicroUSDPerHour = bound
 	return back.restore(plan)
+}
+
+// reserve answers the steps to keep for improving when a bound is looked for: more where the pods are few, for there rounding costs more than
+// the bound is off.
+func (s *solver) reserve() int {
+	pods := 0
+	for d := range s.p.Demands {
+		pods += s.p.Demands[d].Count
+	}
+	if pods <= 500 {
+		return max(0, s.steps*3/4)
+	}
+	return max(0, s.steps/4)
 }
 
 // newSolver prepares to solve a canonical problem.
@@ -222,6 +242,7 @@ func (s *solver) buy(st *state, j *job, a attempt) {
 		left[i] = st.left[j.items[i].demand]
 	}
 	j, left = j.packable(left)
+	j = j.shortlisted(left)
 	var chosen *state
 	try := func(way func([]int, *ledger) []purchase) []purchase {
 		next := st.clone()
@@ -243,8 +264,7 @@ func (s *solver) buy(st *state, j *job, a attempt) {
 		return try(func(left []int, led *ledger) []purchase { return s.greedy(j, values, left, led) })
 	}
 	try(func(left []int, led *ledger) []purchase { return s.firstFit(j, s.largestFirst(j), left, led) })
-	greedy(j.values(left, true))
-	values := j.values(left, false)
+	values := j.values(left, true)
 	purchases := greedy(values)
 	for range refinements {
 		values = j.refined(values, purchases)
