@@ -127,6 +127,11 @@ func TestForms(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden(t, name+".txt", text.Bytes())
+			var page bytes.Buffer
+			if err := r.WritePage(&page); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".html", page.Bytes())
 		})
 	}
 }

@@ -36,9 +36,10 @@ func TestMain(m *testing.M) {
 // TestStories tells the stories that need nothing special of their stage.
 func TestStories(t *testing.T) {
 	t.Parallel()
+	views := t.TempDir()
 	w := open(t, stage.Options{
 		// A pod is stopped by force 5 s before the margin: 15 s after EC2's notice, which comes two minutes ahead.
-		Controller: []string{"--notice-margin", "100s", "--ready-deadline", "15s"},
+		Controller: []string{"--notice-margin", "100s", "--ready-deadline", "15s", "--record-views", views},
 	})
 	t.Run("together", func(t *testing.T) {
 		for name, tell := range map[string]func(*story){
@@ -65,4 +66,5 @@ func TestStories(t *testing.T) {
 	begin(t, w, "")
 	w.clear(t)
 	w.always(t)
+	replayed(t, views)
 }
