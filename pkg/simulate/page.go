@@ -22,6 +22,7 @@ type page struct {
 	Cost, Bound string // in cents
 	// BoundShare is how much of the cost is proven to be necessary, in percent; 0: nothing is known.
 	BoundShare float64
+	Gap        bool  // the cost is not proven to be the least
 	UsedShare  int64 // of the GPUs, in percent
 	Kinds      []kindRow
 	Workloads  []*drawnWorkload
@@ -111,6 +112,7 @@ func (r *Result) WritePage(w io.Writer) error {
 func (r *Result) page() *page {
 	p := &page{Result: *r, Cost: cents(r.Summary.CostPerHour), Bound: cents(r.Summary.LowerBoundPerHour)}
 	if r.Summary.GapPercent != nil {
+		p.Gap = *r.Summary.GapPercent > 0
 		p.BoundShare = 100 / (1 + *r.Summary.GapPercent/100)
 	}
 	if r.Summary.GPUs > 0 {

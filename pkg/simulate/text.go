@@ -51,7 +51,11 @@ func (t *textWriter) summary(r *Result) {
 	if s.ExpectedPerHour != "" {
 		t.line("  with interruptions  $%s/h", s.ExpectedPerHour)
 	}
-	if s.GapPercent != nil {
+	switch {
+	case s.GapPercent == nil:
+	case *s.GapPercent == 0:
+		t.line("  lower bound  $%s/h: proven, no plan is cheaper", s.LowerBoundPerHour)
+	default:
 		t.line("  lower bound  $%s/h, so at most %g %% above the optimum", s.LowerBoundPerHour, *s.GapPercent)
 	}
 	if s.Nodes > 0 {

@@ -31,6 +31,7 @@ func faults(v View, d Decision) []string {
 	a := &auditor{view: v, decision: d}
 	a.everyPodOnce()
 	a.limits()
+	a.money()
 	names := map[string]bool{}
 	for i := range d.Create {
 		c := &d.Create[i]
@@ -47,6 +48,14 @@ func faults(v View, d Decision) []string {
 		a.counts(h)
 	}
 	return a.found
+}
+
+// money: interruptions make nothing cheaper, and nothing is cheaper than the bound.
+func (a *auditor) money() {
+	cost, expected, bound := a.decision.CostMicroUSDPerHour, a.decision.ExpectedMicroUSDPerHour, a.decision.LowerBoundMicroUSDPerHour
+	if expected < cost || bound < 0 || bound > expected {
+		a.fault("cost %d, with interruptions %d, bound %d: want bound <= expected >= cost", cost, expected, bound)
+	}
 }
 
 // counts: what the offerings failed on adds up, the reason is among it, and a miss says what to change.

@@ -318,6 +318,7 @@ func (g *growth) take(p binpack.Problem, solved binpack.Plan) {
 		g.decision.CostMicroUSDPerHour += int64(n.Copies) * g.offers[n.Offerings[0]].source.PriceMicroUSDPerHour
 	}
 	g.decision.ExpectedMicroUSDPerHour = solved.CostMicroUSDPerHour
+	g.decision.LowerBoundMicroUSDPerHour = solved.LowerBoundMicroUSDPerHour
 	for _, h := range solved.Held {
 		s.holdSolved(g.waiting[h.Demand].demand, pods(binpack.Content{Demand: h.Demand, Count: h.Count}), h)
 	}

@@ -71,6 +71,8 @@ func TestDecisionsHold_catches(t *testing.T) {
 			}
 		}, "is closed"},
 		"the debit is too small": {func(_ *View, d *Decision) { d.Create[0].Spec.Debit[v1alpha1.LimitGPU] = resource.MustParse("0") }, "debits 0"},
+		"interruptions pay":      {func(_ *View, d *Decision) { d.ExpectedMicroUSDPerHour-- }, "want bound"},
+		"the bound is too high":  {func(_ *View, d *Decision) { d.LowerBoundMicroUSDPerHour = d.ExpectedMicroUSDPerHour + 1 }, "want bound"},
 		"nobody is told why":     {func(_ *View, d *Decision) { d.Held[0].Message = "" }, "says too little"},
 		"an offering is lost":    {func(_ *View, d *Decision) { d.Held[0].Offers++ }, "offerings, failed"},
 		"an alternative is lost": {func(_ *View, d *Decision) { d.Create[0].Spec.Considered = d.Create[0].Spec.Considered[:1] }, "accounts for"},
