@@ -194,6 +194,36 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
+// What several terms of affinity choose together.
+func TestTermsChooseTogether(t *testing.T) {
+	all := having()
+	for name, tc := range map[string]struct {
+		a, b podTerm
+		want key
+	}{
+		"different keys":         {podTerm{LabelSelector: having("a", "1")}, podTerm{LabelSelector: having("b", "2")}, "ml/a=1,b=2"},
+		"In and In":              {podTerm{LabelSelector: ruling(rule("a", "In", "1", "2"))}, podTerm{LabelSelector: ruling(rule("a", "In", "2", "3"))}, "ml/a=2"},
+		"In and NotIn":           {podTerm{LabelSelector: ruling(rule("a", "In", "1", "2"))}, podTerm{LabelSelector: ruling(rule("a", "NotIn", "2"))}, "ml/a=1"},
+		"NotIn and NotIn":        {podTerm{LabelSelector: ruling(rule("a", "NotIn", "1"))}, podTerm{LabelSelector: ruling(rule("a", "NotIn", "2"))}, "ml/a notin (1,2)"},
+		"Exists and NotIn":       {podTerm{LabelSelector: ruling(rule("a", "Exists"))}, podTerm{LabelSelector: ruling(rule("a", "NotIn", "2"))}, "ml/a,a notin (2)"},
+		"Exists and absent":      {podTerm{LabelSelector: ruling(rule("a", "Exists"))}, podTerm{LabelSelector: ruling(rule("a", "DoesNotExist"))}, "(nothing)"},
+		"absent and NotIn":       {podTerm{LabelSelector: ruling(rule("a", "DoesNotExist"))}, podTerm{LabelSelector: ruling(rule("a", "NotIn", "2"))}, "ml/!a"},
+		"nothing and all":        {podTerm{}, podTerm{LabelSelector: all}, "(nothing)"},
+		"everywhere and here":    {podTerm{LabelSelector: all, NamespaceSelector: all}, podTerm{LabelSelector: all}, "ml"},
+		"everywhere, twice":      {podTerm{LabelSelector: all, NamespaceSelector: all}, podTerm{LabelSelector: having("a", "1"), NamespaceSelector: all}, "*/a=1"},
+		"namespaces in common":   {podTerm{LabelSelector: all, Namespaces: []string{"a", "b"}}, podTerm{LabelSelector: all, Namespaces: []string{"c", "b"}}, "b"},
+		"no namespace in common": {podTerm{LabelSelector: all, Namespaces: []string{"a"}}, podTerm{LabelSelector: all}, "(nothing)"},
+	} {
+		tc.a.TopologyKey, tc.b.TopologyKey = "zone", "zone"
+		for _, terms := range [][]podTerm{{tc.a, tc.b}, {tc.b, tc.a}} {
+			got := demand.Group([]*corev1.Pod{gpuPod("a", near(terms...))})[0].Neighbours.Near
+			if diff := cmp.Diff([]demand.Term{{TopologyKey: "zone", Selector: tc.want}}, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+	}
+}
+
 // Labels split pods only where a selector in use tells them apart.
 func TestLabelsSplitOnlyWhereSomebodyLooks(t *testing.T) {
 	pods := func(extra ...func(*corev1.Pod)) []*corev1.Pod {
