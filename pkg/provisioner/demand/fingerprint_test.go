@@ -149,3 +149,66 @@ func TestFingerprintCoversWhatIsRead_catches(t *testing.T) {
 		}
 	}
 }
+
+// checkTerms groups pods whose terms differ in one thing: what is read once for all of them must be the same of them.
+func checkTerms(t *rapid.T, group grouping) string {
+	base := gpuPod("base", apartFrom(drawTerm(t)), near(drawTerm(t)), spreading(drawSpread(t)), func(p *corev1.Pod) { p.Labels = drawLabels(t) })
+	var pods []*corev1.Pod
+	for _, name := range []string{"a", "b", "c", "d"} {
+		pod, other, otherSpread := base.DeepCopy(), drawTerm(t), drawSpread(t)
+		pod.Name = name
+		term := rapid.SampledFrom([]*podTerm{
+			&pod.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution[0],
+			&pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution[0],
+		}).Draw(t, "term")
+		c := &pod.Spec.TopologySpreadConstraints[0]
+		rapid.SampledFrom([]func(){
+			func() { pod.Labels = drawLabels(t) }, func() { pod.Namespace = rapid.SampledFrom(namespaces).Draw(t, "namespace") },
+			func() { term.LabelSelector = other.LabelSelector }, func() { term.NamespaceSelector = other.NamespaceSelector },
+			func() { term.Namespaces = other.Namespaces }, func() { term.TopologyKey = other.TopologyKey },
+			func() { term.MatchLabelKeys = other.MatchLabelKeys }, func() { term.MismatchLabelKeys = other.MismatchLabelKeys },
+			func() { c.LabelSelector = otherSpread.LabelSelector }, func() { c.MatchLabelKeys = otherSpread.MatchLabelKeys },
+			func() { c.MaxSkew = otherSpread.MaxSkew }, func() { c.MinDomains = otherSpread.MinDomains },
+			func() { c.NodeTaintsPolicy = otherSpread.NodeTaintsPolicy }, func() { c.WhenUnsatisfiable = otherSpread.WhenUnsatisfiable },
+		}).Draw(t, "change")()
+		pods = append(pods, pod)
+	}
+	return cmp.Diff(demand.Group(apart(pods)), group(pods))
+}
+
+func TestTermsAreCoveredWhenRead(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		if diff := checkTerms(t, demand.Group); diff != "" {
+			t.Fatalf("alone (-) and together (+) differ:\n%s", diff)
+		}
+	})
+}
+
+func TestTermsAreCoveredWhenRead_catches(t *testing.T) {
+	// As if the first pod's value stood for that of all.
+	for name, plant := range map[string]func(first, p *corev1.Pod){
+		"namespace": func(first, p *corev1.Pod) { p.Namespace = first.Namespace },
+		"labels":    func(first, p *corev1.Pod) { p.Labels = first.Labels },
+		"namespaces": func(first, p *corev1.Pod) {
+			a, b := first.Spec.Affinity.PodAntiAffinity, p.Spec.Affinity.PodAntiAffinity
+			b.RequiredDuringSchedulingIgnoredDuringExecution[0].Namespaces = a.RequiredDuringSchedulingIgnoredDuringExecution[0].Namespaces
+		},
+	} {
+		group := func(pods []*corev1.Pod) []demand.Demand {
+			var changed []*corev1.Pod
+			for _, p := range pods {
+				p = p.DeepCopy()
+				plant(pods[0], p)
+				changed = append(changed, p)
+			}
+			return demand.Group(changed)
+		}
+		caught := false
+		for seed := 0; seed < 2000 && !caught; seed++ {
+			caught = rapid.Custom(func(t *rapid.T) string { return checkTerms(t, group) }).Example(seed) != ""
+		}
+		if !caught {
+			t.Errorf("%s: not caught", name)
+		}
+	}
+}
