@@ -41,6 +41,7 @@ func explainCommand() *cobra.Command {
 		Use:   "explain",
 		Short: "Say why a pod waits and what is on its way for it, or why a node is the one it is and what keeps it",
 		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	f.register(cmd.PersistentFlags())
 	pod := &cobra.Command{

@@ -59,7 +59,6 @@ const (
 	FieldNodeSelector = "nodeSelector"
 	FieldNodeAffinity = "required node affinity"
 	FieldVolumes      = "the place of its volumes"
-	FieldNeighbours   = "what it asks of other pods"
 )
 
 // maxNamed bounds lists of names in a message.

@@ -223,10 +223,19 @@ func (s *search) nearest(d *demand.Demand, h binpack.Held) (misses []Miss, reaso
 			misses = append(misses, s.miss(d, held.Size, at, nil))
 		}
 	}
+	if !alone(d) {
+		return misses, reason, 0 // what other pods allow elsewhere is not looked at, so nothing is promised
+	}
 	if m, found := s.elsewhere(d, held.Size, count, h.Reason == binpack.ReasonConstraint); found {
 		misses = append(misses, m)
 	}
 	return misses, reason, 0
+}
+
+// alone tells whether a demand does not care in which domains other pods are.
+func alone(d *demand.Demand) bool {
+	n := &d.Neighbours
+	return len(n.Near)+len(n.Apart) == 0 && !slices.ContainsFunc(n.Spread, func(s demand.Spread) bool { return !s.Soft })
 }
 
 // elsewhere answers the best offer that the demand does not accept, and what it would have to ask less for: the fewest changes, then the
