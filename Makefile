@@ -52,6 +52,10 @@ fuzz: ## Each fuzz target for FUZZTIME (10s)
 	  for f in $$(grep -rhoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | awk '{print $$2}'); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(or $(FUZZTIME),10s) $$pkg; done; done
 
+.PHONY: replay
+replay: ## Weeks of arrivals of a production cluster, against Karpenter's policy (SLIPWAY_TRACES=directory of the openb trace; about 10 minutes)
+	$(GO) run ./test/replay -out $(BIN)/replay.json -svg $(BIN)/replay.svg
+
 .PHONY: bench
 bench: ## Slipway beside Karpenter on the same pods, and the tables and plots of docs/benchmarks.md (SLIPWAY_TRACES=DIR adds the openb mixes; BENCH='-pods 100 -only openb' runs less)
 	cd test/bench && $(GO) run . -page ../../docs/benchmarks.md $(BENCH)
