@@ -1,0 +1,304 @@
+package topology
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// Class is a number of equal items to be dealt: an item is a pod, or several that share a node.
+type Class struct {
+	Count    int
+	Priority int32
+	// Chosen is how many pods of one item each selector chooses.
+	Chosen map[demand.SelectorKey]int
+	// Spread, Near, Apart and Preferred are what its pods ask; those about single nodes are not looked at here.
+	Spread    []demand.Spread
+	Near      []demand.Term
+	Apart     []demand.Term
+	Preferred []demand.Preference
+	// Allowed are the places that the pods accept; Usable those of them that an item would fit on now.
+	Allowed, Usable binpack.Set
+	// Selected are the places that node affinity accepts, Tolerated those whose taints are tolerated. Asked only if a spread looks at them.
+	Selected, Tolerated func() binpack.Set
+	// Price of one item on what can be bought, at least; what stands costs nothing. Room is how many items a place takes; negative: any number.
+	Price func(place int) int64
+	Room  func(place int) int
+	// Most bounds the items that are dealt in all, and Caps those dealt to a cell, by name: what the solver could place before. A negative
+	// Most is no bound.
+	Most int
+	Caps map[string]int
+}
+
+// Cell is a choice of one domain for each key that matters to a class.
+type Cell struct {
+	Name    string // the domains, joined
+	Values  []string
+	Places  binpack.Set // the class's allowed places there
+	at      []int       // by key of the class: index of the value; absent if its places have none
+	room    int         // on what stands; negative: something can be bought
+	price   int64       // of an item on what can be bought
+	cap     int         // negative: none
+	dealt   int
+	covered map[*tally]cover
+}
+
+type cover uint8
+
+const (
+	none cover = iota
+	partly
+	wholly
+)
+
+// kind of a rule.
+type kind uint8
+
+const (
+	spread kind = iota
+	near
+	apart
+)
+
+// rule is a constraint of a class on domains.
+type rule struct {
+	kind       kind
+	term       demand.Term
+	key        int // index in the class's keys
+	pods       *tally
+	self       int // pods of an item that the rule's selector chooses
+	skew       int
+	minDomains int
+	weight     int // 0: required; else the lightest give way first, and soft spreads last
+}
+
+// player is a class in the course of dealing.
+type player struct {
+	*Class
+	index   int
+	keys    []string
+	cells   []*Cell
+	rules   []rule // required first, then heaviest first
+	hard    int    // how many rules are required
+	depth   int    // of its dependencies
+	total   int
+	counted []counting // tallies that count its pods
+	lookers []counting // spread tallies on its keys, whose domains it brings about
+	repels  []counting // by own anti-affinity
+	repeled []counting // anti-affinity of others that is about its pods
+	wishes  []counting // spreads of others that count its pods: it had better be balanced
+}
+
+// counting is a tally, the key of the class that it is about, and how many pods of an item it counts.
+type counting struct {
+	pods *tally
+	key  int
+	n    int
+}
+
+// keysOf answers the keys whose domains matter to each class: those of its own rules, and those on which rules of others count its pods.
+func keysOf(classes []Class, soft bool) [][]string {
+	watched := map[demand.SelectorKey]map[string]bool{}
+	watch := func(t demand.Term) {
+		if t.TopologyKey == Hostname {
+			return
+		}
+		if watched[t.Selector] == nil {
+			watched[t.Selector] = map[string]bool{}
+		}
+		watched[t.Selector][t.TopologyKey] = true
+	}
+	for i := range classes {
+		classes[i].terms(soft, watch)
+	}
+	keys := make([][]string, len(classes))
+	for i := range classes {
+		set := map[string]bool{}
+		classes[i].terms(soft, func(t demand.Term) {
+			if t.TopologyKey != Hostname {
+				set[t.TopologyKey] = true
+			}
+		})
+		for selector := range classes[i].Chosen {
+			maps.Copy(set, watched[selector])
+		}
+		keys[i] = slices.Sorted(maps.Keys(set))
+	}
+	return keys
+}
+
+// terms calls f with each term of the class.
+func (c *Class) terms(soft bool, f func(demand.Term)) {
+	for _, s := range c.Spread {
+		if soft || !s.Soft {
+			f(s.Term)
+		}
+	}
+	for _, t := range c.Near {
+		f(t)
+	}
+	for _, t := range c.Apart {
+		f(t)
+	}
+	if soft {
+		for _, p := range c.Preferred {
+			f(p.Term)
+		}
+	}
+}
+
+// required answers the keys that a place must have for the class: those of its required spreads and affinity.
+func (c *Class) required() map[string]bool {
+	set := map[string]bool{}
+	for _, s := range c.Spread {
+		if !s.Soft {
+			set[s.TopologyKey] = true
+		}
+	}
+	for _, t := range c.Near {
+		set[t.TopologyKey] = true
+	}
+	return set
+}
+
+// Lacks answers a label that the class's rules need and the place does not have for certain; empty: none.
+func (w *World) Lacks(c *Class, place int) string {
+	for _, key := range slices.Sorted(maps.Keys(c.required())) {
+		if key != Hostname && w.column(key).at[place] < 0 {
+			return key
+		}
+	}
+	return ""
+}
+
+// cells groups the class's allowed places by the domains of its keys. A place whose domain is not certain is in none. A cell without a
+// place that is usable is left out. Sorted by name. O(places x keys).
+func (w *World) cells(c *Class, keys []string) []*Cell {
+	columns := make([]*column, len(keys))
+	for k, key := range keys {
+		columns[k] = w.column(key)
+	}
+	must := c.required()
+	byValue := map[string]*Cell{}
+	at := make([]int, len(keys))
+	var print []byte
+	usable := map[*Cell]bool{}
+	for place := range w.places {
+		if !c.Allowed.Has(place) {
+			continue
+		}
+		print = print[:0]
+		certain := true
+		for k := range keys {
+			at[k] = columns[k].at[place]
+			certain = certain && at[k] != unsure && (at[k] != absent || !must[keys[k]])
+			print = append(print, byte(at[k]), byte(at[k]>>8), byte(at[k]>>16))
+		}
+		if !certain {
+			continue
+		}
+		cell := byValue[string(print)]
+		if cell == nil {
+			cell = newCell(columns, at, len(w.places))
+			byValue[string(print)] = cell
+		}
+		cell.Places.Add(place)
+		if c.Usable.Has(place) {
+			usable[cell] = true
+			cell.offer(c, place, w.places[place].Stands)
+		}
+	}
+	var list []*Cell
+	for _, cell := range byValue {
+		if usable[cell] {
+			cell.cap = cell.bound(c)
+			list = append(list, cell)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Cell) int { return cmp.Or(strings.Compare(a.Name, b.Name), slices.Compare(a.at, b.at)) })
+	return list
+}
+
+func newCell(columns []*column, at []int, places int) *Cell {
+	cell := &Cell{at: slices.Clone(at), Places: binpack.NewSet(places), covered: map[*tally]cover{}}
+	for k, v := range at {
+		value := "-" // no label has that value
+		if v >= 0 {
+			value = columns[k].values[v]
+		}
+		cell.Values = append(cell.Values, value)
+	}
+	cell.Name = strings.Join(cell.Values, "/")
+	return cell
+}
+
+// offer adds what a usable place offers.
+func (c *Cell) offer(class *Class, place int, stands bool) {
+	if stands {
+		if c.room >= 0 {
+			c.room += class.Room(place)
+		}
+		return
+	}
+	if price := class.Price(place); c.price == 0 || price < c.price {
+		c.price = max(1, price)
+	}
+}
+
+// bound answers how many items the cell may get: as many as fit where nothing can be bought, or as many as were placed before.
+func (c *Cell) bound(class *Class) int {
+	most := -1
+	if c.price == 0 {
+		most = c.room
+	}
+	if n, told := class.Caps[c.Name]; told && (most < 0 || n < most) {
+		most = n
+	}
+	return most
+}
+
+func (c *Cell) full() bool { return c.cap >= 0 && c.dealt >= c.cap }
+
+// cost of the next item: what stands is free until it is full.
+func (c *Cell) cost() int64 {
+	if c.dealt < c.room {
+		return 0
+	}
+	return c.price
+}
+
+// cover tells how many of the cell's places a tally counts.
+func (c *Cell) cover(t *tally) cover {
+	if t.eligible == nil {
+		return wholly
+	}
+	known, ok := c.covered[t]
+	if !ok {
+		known = covers(t.eligible, c.Places)
+		c.covered[t] = known
+	}
+	return known
+}
+
+func covers(eligible, places binpack.Set) cover {
+	some, all := false, true
+	for i, word := range places {
+		var in uint64
+		if i < len(eligible) {
+			in = word & eligible[i]
+		}
+		some = some || in != 0
+		all = all && in == word
+	}
+	switch {
+	case all:
+		return wholly
+	case some:
+		return partly
+	}
+	return none
+}
