@@ -17,7 +17,7 @@ const module = "github.com/slipway-sh/slipway/"
 var floors = [][]string{
 	{"pkg/binpack", "pkg/cloud"},
 	{"pkg/apis/v1alpha1", "pkg/apis/karpenterv1alpha5", "pkg/apis/crds", "pkg/cloud/catalogue", "pkg/cloud/health", "pkg/cloud/sim"},
-	{"pkg/provisioner/demand", "pkg/provisioner/plan"},
+	{"pkg/provisioner/demand", "pkg/provisioner/topology", "pkg/provisioner/plan"},
 	{"pkg/provisioner/inventory", "pkg/provisioner/act", "pkg/provisioner/telemetry", "pkg/provisioner/explain", "pkg/provisioner/record", "pkg/cloud/aws", "pkg/cloud/observed", "pkg/cloud/contract"},
 	{"pkg/provisioner/grow", "pkg/provisioner/shrink", "pkg/provisioner/claim", "pkg/provisioner/notice", "pkg/provisioner/orphan",
 		"pkg/provisioner/nodeclass", "pkg/provisioner/nominate", "pkg/provisioner/status", "pkg/provisioner/carryover"},
@@ -27,11 +27,13 @@ var floors = [][]string{
 
 // beside are the imports within one floor that are allowed, and why.
 var beside = map[string]string{
-	"pkg/apis/crds pkg/apis/v1alpha1":              "the schemas are generated from the types",
-	"pkg/apis/karpenterv1alpha5 pkg/apis/v1alpha1": "the old API borrows the native label keys",
-	"pkg/cloud/sim pkg/cloud/catalogue":            "the fake cloud sells the real types",
-	"pkg/provisioner/plan pkg/provisioner/demand":  "plan decides over demands",
-	"pkg/binpack/internal pkg/binpack":             "the oracle solves the same problems",
+	"pkg/apis/crds pkg/apis/v1alpha1":                 "the schemas are generated from the types",
+	"pkg/apis/karpenterv1alpha5 pkg/apis/v1alpha1":    "the old API borrows the native label keys",
+	"pkg/cloud/sim pkg/cloud/catalogue":               "the fake cloud sells the real types",
+	"pkg/provisioner/plan pkg/provisioner/demand":     "plan decides over demands",
+	"pkg/provisioner/plan pkg/provisioner/topology":   "plan has domains dealt before it packs",
+	"pkg/provisioner/topology pkg/provisioner/demand": "the rules about neighbours are in a demand's words",
+	"pkg/binpack/internal pkg/binpack":                "the oracle solves the same problems",
 }
 
 // forbidden are imports that a package must not have, directly, and the reason for it.
@@ -46,6 +48,8 @@ var forbidden = []struct {
 		"the port and its adapters know no Kubernetes type, so that either side can be replaced"},
 	{"pkg/provisioner", []string{"github.com/aws/"}, nil, "only pkg/cloud/aws speaks to AWS; everything else goes through the port"},
 	{"pkg/provisioner/plan", []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "math/rand", "log", "github.com/prometheus"}, nil,
+		"deciding is a function of values"},
+	{"pkg/provisioner/topology", []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "math/rand", "log", "github.com/prometheus"}, nil,
 		"deciding is a function of values"},
 	{"pkg/provisioner/demand", []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "math/rand", "log", "github.com/prometheus"}, nil,
 		"deciding is a function of values"},

@@ -65,9 +65,9 @@ type crowd struct {
 
 // expect adds to the problem what is expected to arrive, if the waiting pods are few. The n-th pod of a crowd is a demand that is worth the
 // chance that at least n come within the horizon (arrivals are taken for a Poisson process), times WorthMilli.
-func (g *growth) expect(p *binpack.Problem) {
+func (g *growth) expect(p *binpack.Problem, waiting []waiting) {
 	pods := 0
-	for _, w := range g.waiting {
+	for _, w := range waiting {
 		pods += len(w.pods)
 	}
 	f := g.foresight
@@ -103,7 +103,7 @@ func (g *growth) crowds(p *binpack.Problem) []crowd {
 		where := slices.IndexFunc(selects, func(s demand.Selection) bool { return reflect.DeepEqual(s, a.Select) })
 		if where < 0 {
 			where = len(selects)
-			levels := g.levels(waiting{demand: &demand.Demand{Key: a.Key, Select: a.Select}, levels: a.Select.Matchers()})
+			levels := g.levels(&asked{demand: &demand.Demand{Key: a.Key, Select: a.Select}, levels: a.Select.Matchers()})
 			selects, places = append(selects, a.Select), append(places, levels[len(levels)-1])
 		}
 		name := fmt.Sprint(where)

@@ -19,6 +19,7 @@ const Patience = 30 * time.Second
 
 // bin is a node, or a claim whose node is still on its way, with what is free on it.
 type bin struct {
+	index  int // among the bins
 	node   *Node
 	claim  *Claim              // nil for nodes of others
 	labels []map[string]string // every label set that it may turn out to have; a pod must accept all
@@ -94,7 +95,11 @@ func (g *growth) findBins() []bin {
 			list = append(list, b)
 		}
 	}
-	return slices.Concat(list, nodes, fenced)
+	list = slices.Concat(list, nodes, fenced)
+	for i := range list {
+		list[i].index = i
+	}
+	return list
 }
 
 // retractable tells whether a claim is to be retired for nothing but being idle, and not deleted yet.

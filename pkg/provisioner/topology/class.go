@@ -165,14 +165,26 @@ func (c *Class) required() map[string]bool {
 	return set
 }
 
-// Lacks answers a label that the class's rules need and the place does not have for certain; empty: none.
-func (w *World) Lacks(c *Class, place int) string {
+// Admits answers those of a set of places that have every label which the class's required rules need, and whose domains hold no pod that keeps
+// these pods off by anti-affinity. Rules about single nodes are not looked at: see Place.Refuses.
+func (w *World) Admits(c *Class, set binpack.Set) binpack.Set {
+	var must []*column
 	for _, key := range slices.Sorted(maps.Keys(c.required())) {
-		if key != Hostname && w.column(key).at[place] < 0 {
-			return key
+		if key != Hostname {
+			must = append(must, w.column(key))
 		}
 	}
-	return ""
+	if len(must) == 0 && len(w.repels) == 0 {
+		return set
+	}
+	admitted := binpack.NewSet(len(w.places))
+	for i := range w.places {
+		lacks := func(col *column) bool { return col.at[i] < 0 }
+		if set.Has(i) && !slices.ContainsFunc(must, lacks) && !w.repelled(c.Chosen, i) {
+			admitted.Add(i)
+		}
+	}
+	return admitted
 }
 
 // cells groups the class's allowed places by the domains of its keys. A place whose domain is not certain is in none. A cell without a

@@ -25,9 +25,24 @@ type Left struct {
 	Blame Blame
 }
 
+// Dealt is what Deal decides.
+type Dealt struct {
+	Parts []Part // by class, then cell
+	Left  []Left // by class
+	table *table
+}
+
+// Misses tells whether buying a node at a place that does not stand brings about a domain that a spread of the classes has not counted.
+func (d *Dealt) Misses(place int) bool {
+	return slices.ContainsFunc(d.table.order, func(t *tally) bool {
+		v := t.at[place]
+		return v >= 0 && !t.stands[v] && t.eligible.Has(place)
+	})
+}
+
 // Deal decides how many items of each class go to which domains. With soft, preferences and soft spreads are asked for as well, and given up
 // item by item where nothing else is left, the lightest first. The same arguments give the same answer. O(items x cells x rules).
-func Deal(w *World, classes []Class, soft bool) ([]Part, []Left) {
+func Deal(w *World, classes []Class, soft bool) *Dealt {
 	d := newDealer(w, classes, soft)
 	var left []Left
 	for _, p := range d.ordered() {
@@ -42,7 +57,7 @@ func Deal(w *World, classes []Class, soft bool) ([]Part, []Left) {
 		}
 	}
 	slices.SortFunc(left, func(a, b Left) int { return cmp.Compare(a.Class, b.Class) })
-	return d.parts(), left
+	return &Dealt{Parts: d.parts(), Left: left, table: d.table}
 }
 
 type dealer struct {

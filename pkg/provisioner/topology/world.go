@@ -62,14 +62,11 @@ func (w *World) repelling(term demand.Term) *tally {
 	return t
 }
 
-// Repelled tells whether a pod that these selectors choose is kept off a place by the anti-affinity of a pod that is in its domain, or may be.
-// Terms about single nodes are not looked at: see Node.
-func (w *World) Repelled(chosen []demand.SelectorKey, place int) bool {
-	for _, selector := range chosen {
-		for term, t := range w.repels {
-			if term.Selector == selector && t.most(place) > 0 {
-				return true
-			}
+// repelled tells whether a pod that these selectors choose is kept off a place by the anti-affinity of a pod that is in its domain, or may be.
+func (w *World) repelled(chosen map[demand.SelectorKey]int, place int) bool {
+	for term, t := range w.repels {
+		if chosen[term.Selector] > 0 && t.most(place) > 0 {
+			return true
 		}
 	}
 	return false

@@ -1,0 +1,180 @@
+package plan
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
+)
+
+// asked is a demand with those of its pods that still need a place.
+type asked struct {
+	demand *demand.Demand
+	pods   []demand.Pod
+	levels []*demand.Matcher
+}
+
+// promise is a pod that has been meant for a place.
+type promise struct {
+	pod    demand.Pod
+	asked  int    // index of its demand
+	bins   []*bin // in the order in which they are tried
+	placed bool
+}
+
+// setAside takes out the pods that the solver has no say in: those that ask for what is not understood, those that their scheduler
+// refused to bind to the node that was bought for them, those that have been nominated to a node, and those that a claim on its way was
+// bought for.
+func (g *growth) setAside() {
+	promised, nominated := g.promises(), g.nodeBins()
+	var all []asked
+	var promises []promise
+	for i := range g.view.Demands {
+		d := &g.view.Demands[i]
+		if because := d.Unsupported; because != "" {
+			g.hold(d, d.Pods, v1alpha1.HeldUnsupported, because)
+			continue
+		}
+		a := asked{demand: d, levels: g.levelsOf(&d.Select)}
+		for _, pod := range d.Pods {
+			if refusal, refused := g.view.Refused[pod.UID]; refused && refusal.Until.After(g.view.Now) {
+				g.hold(d, []demand.Pod{pod}, v1alpha1.HeldNotBound, fmt.Sprintf(
+					"node %s was launched for this pod, and its scheduler did not bind it there: %s. See what keeps the pod off that node; "+
+						"the next try is after %s", refusal.Node, refusal.Message, clock(refusal.Until)))
+				continue
+			}
+			meant := promised[pod.UID]
+			if b := accepting(nominated[pod.Nominated], a.levels); b != nil {
+				meant = append([]*bin{b}, meant...)
+			}
+			promises = append(promises, promise{pod: pod, asked: len(all), bins: meant})
+		}
+		all = append(all, a)
+	}
+	g.keepAll(all, promises)
+	for i := range promises {
+		if p := &promises[i]; !p.placed {
+			all[p.asked].pods = append(all[p.asked].pods, p.pod)
+		}
+	}
+	for _, a := range all {
+		if len(a.pods) > 0 {
+			g.asked = append(g.asked, a)
+		}
+	}
+}
+
+// keepAll leaves pods where they were meant to go if there is room and their neighbours allow it. Who waits for another to come first (by
+// affinity, or to keep a skew small) gets a further try when somebody was placed.
+func (g *growth) keepAll(all []asked, promises []promise) {
+	keeper := g.keeper(all)
+	for again := true; again; {
+		again = false
+		for i := range promises {
+			p := &promises[i]
+			for _, b := range p.bins {
+				if !p.placed && g.keep(b, all[p.asked].demand, p.pod) && (keeper == nil || keeper.Join(p.asked, g.binAt(b.index))) {
+					b.free = b.free.Sub(all[p.asked].demand.Requests)
+					g.place(b, p.pod)
+					p.placed, again = true, keeper != nil
+				}
+			}
+		}
+	}
+}
+
+// keeper knows the rules about neighbours; nil if there are none.
+func (g *growth) keeper(all []asked) *topology.Keeper {
+	if !g.neighbourly {
+		return nil
+	}
+	classes := make([]topology.Class, len(all))
+	asks := make([]*demand.Neighbours, len(all))
+	for i := range all {
+		d := all[i].demand
+		asks[i] = &d.Neighbours
+		classes[i] = g.class(d)
+	}
+	return topology.NewKeeper(g.places.world, classes, asks)
+}
+
+// class says what a demand asks of its neighbours.
+func (g *growth) class(d *demand.Demand) topology.Class {
+	n := &d.Neighbours
+	c := topology.Class{
+		Count: 1, Priority: d.Priority, Most: -1, Spread: n.Spread, Near: n.Near, Apart: n.Apart, Preferred: n.Preferred,
+		Chosen: make(map[demand.SelectorKey]int, len(n.Chosen)),
+	}
+	for _, selector := range n.Chosen {
+		c.Chosen[selector] = 1
+	}
+	c.Selected = func() binpack.Set { return g.selecting(d) }
+	c.Tolerated = func() binpack.Set { return g.tolerating(d) }
+	return c
+}
+
+// minds tells whether any rule about neighbours may matter to the View.
+func minds(v *View) bool {
+	for i := range v.Demands {
+		n := &v.Demands[i].Neighbours
+		if len(n.Chosen)+len(n.Spread)+len(n.Near)+len(n.Apart)+len(n.Preferred)+len(n.Ports) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// promises maps each pod that a claim was bought for to the claim's bin. A pod may have been bought for twice (a node that its scheduler
+// refused, and the next try): the claims on their way come first.
+func (g *growth) promises() map[types.UID][]*bin {
+	promised := map[types.UID][]*bin{}
+	for i := range g.bins {
+		b := &g.bins[i]
+		if b.claim == nil {
+			continue
+		}
+		for _, ref := range b.claim.Object.Spec.Pods {
+			promised[ref.UID] = append(promised[ref.UID], b)
+		}
+	}
+	return promised
+}
+
+// nodeBins are the bins that are nodes, by name. A pod whose scheduler was told to try one first is to be found there in the next decision,
+// too: a nomination that wanders from node to node helps nobody.
+func (g *growth) nodeBins() map[string]*bin {
+	byName := make(map[string]*bin, len(g.bins))
+	for i := range g.bins {
+		if n := g.bins[i].node; n != nil {
+			byName[n.Name] = &g.bins[i]
+		}
+	}
+	return byName
+}
+
+// accepting answers the bin if it takes a pod with what is required of these levels, the last, and else nil.
+func accepting(b *bin, levels []*demand.Matcher) *bin {
+	if b == nil || !b.accepts(levels[len(levels)-1]) {
+		return nil
+	}
+	return b
+}
+
+// keep tells whether a pod may go to the bin that it was meant for, as far as room goes.
+func (g *growth) keep(b *bin, d *demand.Demand, pod demand.Pod) bool {
+	return d.Requests.Fits(b.free) && !b.neglected(g.view, []demand.Pod{pod})
+}
+
+func (g *growth) place(b *bin, pod demand.Pod) {
+	p := Placed{Pod: pod.UID}
+	if b.node != nil {
+		p.Node = b.node.Name
+	} else {
+		p.Claim = b.claim.Object.Name
+	}
+	g.decision.Placed = append(g.decision.Placed, p)
+}

@@ -1,0 +1,382 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
+)
+
+// answer is a packing, and what it is about.
+type answer struct {
+	problem binpack.Problem
+	solved  binpack.Plan
+	waiting []waiting // by demand of the problem
+	left    []leftover
+}
+
+// leftover is pods that were not put to the solver.
+type leftover struct {
+	demand *demand.Demand
+	pods   []demand.Pod
+	// because of the rules about neighbours; or what the solver said in an earlier round
+	message string
+	short   *shortage
+}
+
+// shortage is what the solver said of items that it could not place.
+type shortage struct {
+	held   binpack.Held
+	demand binpack.Demand
+}
+
+// lessons are what earlier rounds of dealing and packing have taught. They only add up, so that the rounds come to an end.
+type lessons struct {
+	caps   map[string]map[string]int   // by item and cell: the items that found a place there
+	most   map[string]int              // by item: those that found one anywhere, when a limit or a quota stopped the others
+	short  map[string]shortage         // by item: what was in the way, last
+	gaveUp map[string]bool             // items that are not dealt any more
+	opened binpack.Set                 // offers that have been bought, whose domains thus exist
+	fresh  map[demand.SelectorKey]bool // spreads over nodes that new nodes count for, so that the minimum is 0
+}
+
+// patientRounds is how many rounds try to deal anew what the solver could not place where it was dealt. After them such items are held.
+const patientRounds = 6
+
+// decide deals and packs until what was packed is what was dealt, and with preferences among pods as well if that costs nothing: a
+// preference never makes a plan dearer, and never leaves a pod without a place.
+func (g *growth) decide(policy binpack.Policy) (answer, error) {
+	base := g.base()
+	items, lonely := g.items(&base)
+	hard, err := g.rounds(base, items, false, policy)
+	if err != nil {
+		return answer{}, err
+	}
+	best := hard
+	if len(hard.solved.Nodes) > 0 && g.prefers() {
+		soft, err := g.rounds(base, items, true, policy)
+		if err != nil {
+			return answer{}, err
+		}
+		if soft.unserved() <= hard.unserved() && soft.solved.CostMicroUSDPerHour <= hard.solved.CostMicroUSDPerHour {
+			best = soft
+		}
+	}
+	for _, l := range lonely {
+		best.left = append(best.left, g.lonely(l))
+	}
+	g.waiting = best.waiting
+	return best, nil
+}
+
+func (a *answer) unserved() int {
+	n := 0
+	for _, h := range a.solved.Held {
+		n += h.Count * a.waiting[h.Demand].unit
+	}
+	for _, l := range a.left {
+		n += len(l.pods)
+	}
+	return n
+}
+
+// prefers tells whether any demand has preferences about its neighbours.
+func (g *growth) prefers() bool {
+	return slices.ContainsFunc(g.asked, func(a asked) bool {
+		n := &a.demand.Neighbours
+		return len(n.Preferred) > 0 || slices.ContainsFunc(n.Spread, func(s demand.Spread) bool { return s.Soft })
+	})
+}
+
+func (g *growth) rounds(base binpack.Problem, items []item, soft bool, policy binpack.Policy) (answer, error) {
+	l := lessons{
+		caps: map[string]map[string]int{}, most: map[string]int{}, short: map[string]shortage{}, gaveUp: map[string]bool{},
+		opened: binpack.NewSet(len(g.offers)), fresh: map[demand.SelectorKey]bool{},
+	}
+	for round := 0; ; round++ {
+		s := g.stage(base, items, soft, &l)
+		solved := binpack.Solve(s.problem, policy)
+		if err := binpack.Check(s.problem, solved); err != nil {
+			return answer{}, fmt.Errorf("checking the plan for %d demands: %w", len(s.problem.Demands), err)
+		}
+		if !s.learn(g, solved, &l, round < patientRounds) {
+			return answer{problem: s.problem, solved: solved, waiting: s.waiting, left: s.left}, nil
+		}
+	}
+}
+
+// stage is one round: the items as they were dealt, and the problem that comes of it.
+type stage struct {
+	problem  binpack.Problem
+	waiting  []waiting
+	portions []portion // by demand of the problem
+	left     []leftover
+	dealt    *topology.Dealt
+	counters []counter
+}
+
+// portion is the items of one kind that go to one cell; nil: anywhere.
+type portion struct {
+	item *item
+	cell *topology.Cell
+	n    int
+}
+
+func (g *growth) stage(base binpack.Problem, items []item, soft bool, l *lessons) *stage {
+	s := &stage{problem: base}
+	classes := make([]topology.Class, len(items))
+	for i := range items {
+		g.bound(&items[i], &base, l)
+		classes[i] = items[i].class
+	}
+	if g.neighbourly {
+		g.places.world.Open(l.opened)
+		s.dealt = topology.Deal(g.places.world, classes, soft)
+		for _, p := range s.dealt.Parts {
+			s.add(portion{&items[p.Class], p.Cell, p.Count}, l)
+		}
+	} else {
+		for i := range items {
+			s.add(portion{&items[i], nil, items[i].count}, l)
+		}
+	}
+	g.hand(s, items, l)
+	for i, p := range s.portions {
+		s.problem.Demands = append(s.problem.Demands, g.ask(p, &s.waiting[i]))
+	}
+	if g.neighbourly {
+		s.keepApart(soft)
+		g.count(s, soft, l)
+	}
+	g.expect(&s.problem, s.waiting)
+	return s
+}
+
+func (s *stage) add(p portion, l *lessons) {
+	if p.n > 0 && !p.item.barred && !l.gaveUp[p.item.name] {
+		s.portions = append(s.portions, p)
+	}
+}
+
+// bound tells the item's class where it may go, and what earlier rounds say.
+func (g *growth) bound(it *item, base *binpack.Problem, l *lessons) {
+	if !g.neighbourly {
+		return
+	}
+	if it.class.Allowed == nil {
+		g.allow(it, base)
+	}
+	it.class.Caps, it.class.Most = l.caps[it.name], -1
+	if n, told := l.most[it.name]; told {
+		it.class.Most = n
+	}
+}
+
+// allow computes the places of an item: what its demands select, less what neighbours forbid. O(places).
+func (g *growth) allow(it *item, base *binpack.Problem) {
+	required := it.levels[len(it.levels)-1]
+	set := binpack.NewSet(len(g.places.list))
+	copy(set, required.Offerings)
+	if it.holding != "" {
+		clear(set)
+	}
+	for b := range g.bins {
+		p := &g.places.list[g.binAt(b)]
+		refuses := func(n *demand.Neighbours) bool { return p.Refuses(n) }
+		if required.Bins.Has(b) && !slices.ContainsFunc(it.asks, refuses) && (it.holding == "" || p.Chosen[it.holding] > 0) {
+			set.Add(g.binAt(b))
+		}
+	}
+	c := &it.class
+	c.Allowed = g.places.world.Admits(c, set)
+	c.Room = func(place int) int { return copies(it.size, base.Bins[place-len(g.offers)].Free) }
+	c.Price = func(place int) int64 { return share(it.size, base, place) }
+	c.Usable = binpack.NewSet(len(g.places.list))
+	fits := make([]bool, len(base.Shapes))
+	for i := range fits {
+		fits[i] = copies(it.size, base.Shapes[i].Capacity) > 0
+	}
+	some, open := false, false
+	for i := range g.offers {
+		if !required.Offerings.Has(i) || it.holding != "" {
+			continue
+		}
+		some = some || c.Allowed.Has(i)
+		usable := fits[base.Offerings[i].Shape] && g.buyable(i)
+		open = open || usable
+		if usable && c.Allowed.Has(i) {
+			c.Usable.Add(i)
+		}
+	}
+	usable := false
+	for b := range g.bins {
+		if at := g.binAt(b); c.Allowed.Has(at) && c.Room(at) > 0 {
+			c.Usable.Add(at)
+			usable = true
+		}
+	}
+	it.barred = !some && !usable && open
+}
+
+// share is what an item costs at least on a node of an offer: its largest share of any resource of the node. Lower tiers come first.
+func share(size binpack.Vector, base *binpack.Problem, offer int) int64 {
+	const tier = 1 << 40 // more than any price
+	o := &base.Offerings[offer]
+	most := 0.0
+	for r, q := range base.Shapes[o.Shape].Capacity {
+		if q > 0 {
+			most = max(most, float64(size[r])/float64(q))
+		}
+	}
+	return int64(o.Tier)*tier + int64(most*float64(o.PriceMicroUSDPerHour))
+}
+
+// hand gives each portion its pods, and what is left over its reason.
+func (g *growth) hand(s *stage, items []item, l *lessons) {
+	next := make([]int, len(g.asked))
+	take := func(it *item, n int) waiting {
+		w := waiting{demand: g.asked[it.shares[0].Member].demand}
+		for range n {
+			w.unit = 0
+			for _, share := range it.shares {
+				from := next[share.Member]
+				next[share.Member] += share.Pods
+				w.unit += share.Pods
+				w.pods = append(w.pods, g.asked[share.Member].pods[from:next[share.Member]]...)
+			}
+		}
+		if len(it.shares) > 1 {
+			for _, share := range it.shares {
+				for range share.Pods {
+					w.owners = append(w.owners, g.asked[share.Member].demand)
+				}
+			}
+		}
+		return w
+	}
+	for _, p := range s.portions {
+		s.waiting = append(s.waiting, take(p.item, p.n))
+	}
+	if s.dealt == nil {
+		return
+	}
+	leave := func(it *item, n int, why topology.Left) {
+		w := take(it, n)
+		for _, part := range w.byOwner(w.pods) {
+			s.left = append(s.left, g.leave(it, part, why, l))
+		}
+	}
+	for _, left := range s.dealt.Left {
+		if it := &items[left.Class]; !it.barred && !l.gaveUp[it.name] {
+			leave(it, left.Count, left)
+		}
+	}
+	for i := range items {
+		switch it := &items[i]; {
+		case it.barred:
+			leave(it, it.count, topology.Left{Class: i, Count: it.count})
+		case l.gaveUp[it.name]:
+			leave(it, it.count, topology.Left{Class: i, Count: it.count, Most: true})
+		}
+	}
+}
+
+// ask states a portion as a demand of the problem.
+func (g *growth) ask(p portion, w *waiting) binpack.Demand {
+	d := binpack.Demand{Name: p.item.name, Count: p.n, Size: p.item.size, Priority: p.item.class.Priority, Levels: p.item.levels}
+	if !g.neighbourly {
+		return d
+	}
+	allowed := p.item.class.Allowed
+	if p.cell != nil {
+		d.Name += " in " + p.cell.Name
+		allowed = within(allowed, p.cell.Places)
+	}
+	d.Levels = nil
+	for _, level := range p.item.levels {
+		next := g.restrict(level, allowed)
+		same := func(have binpack.Level) bool {
+			return slices.Equal(have.Offerings, next.Offerings) && slices.Equal(have.Bins, next.Bins)
+		}
+		d.Levels = append(slices.DeleteFunc(d.Levels, same), next)
+	}
+	return d
+}
+
+func (g *growth) restrict(level binpack.Level, allowed binpack.Set) binpack.Level {
+	next := binpack.Level{Offerings: binpack.NewSet(len(g.offers)), Bins: binpack.NewSet(len(g.bins))}
+	for i := range level.Offerings {
+		next.Offerings[i] = level.Offerings[i] & allowed[i]
+	}
+	for b := range g.bins {
+		if level.Bins.Has(b) && allowed.Has(g.binAt(b)) {
+			next.Bins.Add(b)
+		}
+	}
+	return next
+}
+
+// learn compares what was packed with what was dealt; false if there is nothing to do better in another round.
+func (s *stage) learn(g *growth, solved binpack.Plan, l *lessons, patient bool) bool {
+	if s.dealt == nil {
+		return false
+	}
+	again := false
+	held := map[int]binpack.Held{}
+	for _, h := range solved.Held {
+		held[h.Demand] = h
+	}
+	placed := map[string]int{}
+	for i, p := range s.portions {
+		placed[p.item.name] += p.n - held[i].Count
+	}
+	for i, p := range s.portions {
+		h, short := held[i]
+		if !short || p.cell == nil {
+			continue
+		}
+		again = true
+		name := p.item.name
+		ask := s.problem.Demands[i]
+		ask.Size = ask.Size[:len(g.names)] // the rest differs from round to round
+		l.short[name] = shortage{h, ask}
+		_, told := l.most[name]
+		switch {
+		case !patient:
+			l.gaveUp[name] = true
+		case !told && (h.Reason == binpack.ReasonLimit || h.Reason == binpack.ReasonQuota):
+			l.most[name] = placed[name]
+		default:
+			if l.caps[name] == nil {
+				l.caps[name] = map[string]int{}
+			}
+			l.caps[name][p.cell.Name] = p.n - h.Count
+		}
+	}
+	for _, n := range solved.Nodes {
+		for _, o := range n.Offerings {
+			if !l.opened.Has(o) && s.dealt.Misses(o) {
+				again = true
+			}
+			l.opened.Add(o)
+		}
+	}
+	return s.learnFresh(solved, l) || again
+}
+
+// holdLeft holds what was not put to the solver.
+func (s *search) holdLeft(all []leftover) {
+	for _, left := range all {
+		if left.short == nil {
+			s.g.hold(left.demand, left.pods, v1alpha1.HeldConstraint, left.message)
+			continue
+		}
+		h := left.short.held
+		h.Demand, h.Count = len(s.p.Demands), len(left.pods)
+		s.p.Demands = append(slices.Clip(s.p.Demands), left.short.demand)
+		s.holdSolved(left.demand, left.pods, h)
+	}
+}

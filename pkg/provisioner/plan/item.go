@@ -1,0 +1,240 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
+)
+
+// item is what goes onto a node as a whole: one pod of a demand, or pods of several demands that have to share a node.
+type item struct {
+	name    string
+	shares  []topology.Share // of the asked demands
+	count   int
+	size    binpack.Vector
+	levels  []binpack.Level // without what neighbours forbid
+	class   topology.Class
+	asks    []*demand.Neighbours // of its members
+	holding demand.SelectorKey   // only bins that hold such a pod
+	// barred: node selection leaves it places, the rules about neighbours none.
+	barred bool
+	least  map[demand.Spread]int // of its spreads over nodes: see topology.World.LeastPerNode
+}
+
+// gather makes the items of the asked demands. What cannot be brought together is answered, too.
+func (g *growth) items(base *binpack.Problem) ([]item, []topology.Lonely) {
+	members := make([]topology.Member, len(g.asked))
+	for i := range g.asked {
+		n := &g.asked[i].demand.Neighbours
+		members[i] = topology.Member{Count: len(g.asked[i].pods), Near: topology.NearHost(n), Chosen: n.Chosen}
+	}
+	h := &hosts{growth: g, base: base, levels: make([][]binpack.Level, len(g.asked)), sizes: make([]binpack.Vector, len(g.asked))}
+	for i := range g.asked {
+		h.levels[i], h.sizes[i] = g.levels(&g.asked[i]), vector(g.asked[i].demand.Requests, g.names)
+	}
+	companies, lonely := topology.Together(members, h)
+	list := make([]item, 0, len(companies))
+	for _, c := range companies {
+		list = append(list, g.item(c, h))
+	}
+	return list, lonely
+}
+
+func (g *growth) item(c topology.Company, h *hosts) item {
+	it := item{shares: c.Shares, count: c.Count, size: h.size(c.Shares), holding: c.Holding, levels: h.levelsOf(c.Shares)}
+	for _, s := range c.Shares {
+		d := g.asked[s.Member].demand
+		it.asks = append(it.asks, &d.Neighbours)
+	}
+	first := g.asked[c.Shares[0].Member].demand
+	it.name = first.Key
+	it.class = g.class(first)
+	if len(c.Shares) > 1 || c.Shares[0].Pods > 1 {
+		it.name, it.class = g.together(c.Shares)
+	}
+	if c.Holding != "" {
+		it.name += " beside " + string(c.Holding)
+	}
+	it.class.Count = c.Count
+	return it
+}
+
+// together is the class of pods that share a node: what any of them asks, all do.
+func (g *growth) together(shares []topology.Share) (string, topology.Class) {
+	name := ""
+	var all topology.Class
+	for i, s := range shares {
+		d := g.asked[s.Member].demand
+		c := g.class(d)
+		if i == 0 {
+			all = c
+			all.Chosen = map[demand.SelectorKey]int{}
+			name = fmt.Sprintf("%d of %s", s.Pods, d.Key)
+		} else {
+			name += fmt.Sprintf(" with %d of %s", s.Pods, d.Key)
+			all.Spread = union(all.Spread, c.Spread)
+			all.Near, all.Apart = union(all.Near, c.Near), union(all.Apart, c.Apart)
+			all.Preferred = union(all.Preferred, c.Preferred)
+			all.Priority = max(all.Priority, c.Priority)
+			all.Selected, all.Tolerated = both(all.Selected, c.Selected), both(all.Tolerated, c.Tolerated)
+		}
+		for selector := range c.Chosen {
+			all.Chosen[selector] += s.Pods
+		}
+	}
+	return name, all
+}
+
+func union[T comparable](a, b []T) []T {
+	list := slices.Clip(a)
+	for _, x := range b {
+		if !slices.Contains(a, x) {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+func both(a, b func() binpack.Set) func() binpack.Set {
+	return func() binpack.Set { return within(a(), b()) }
+}
+
+// within answers what is in both sets.
+func within(a, b binpack.Set) binpack.Set {
+	s := slices.Clone(a)
+	for i := range s {
+		if i < len(b) {
+			s[i] &= b[i]
+		} else {
+			s[i] = 0
+		}
+	}
+	return s
+}
+
+// hosts answers topology.Together what nodes there are.
+type hosts struct {
+	*growth
+	base   *binpack.Problem
+	levels [][]binpack.Level // by asked demand
+	sizes  []binpack.Vector  // by asked demand
+}
+
+// Runs tells whether such a pod is on any node.
+func (h *hosts) Runs(s demand.SelectorKey) bool { return h.places.world.Runs(s) }
+
+// Room answers how many pods of a demand fit onto bins that hold what it must be near.
+func (h *hosts) Room(member int) int {
+	n := &h.asked[member].demand.Neighbours
+	near := topology.NearHost(n)
+	required := h.levels[member][len(h.levels[member])-1]
+	room := 0
+	for b := range h.bins {
+		p := &h.places.list[h.binAt(b)]
+		if p.Chosen[near] > 0 && required.Bins.Has(b) && !p.Refuses(n) {
+			fits := copies(h.sizes[member], h.base.Bins[b].Free)
+			if topology.Clash(n, n) {
+				fits = min(fits, 1)
+			}
+			room += fits
+		}
+	}
+	return room
+}
+
+// Fits tells whether pods may share a node, and there is one to be had that is large enough.
+func (h *hosts) Fits(shares []topology.Share) bool {
+	for i, a := range shares {
+		for _, b := range shares[i:] {
+			if (a.Member != b.Member || a.Pods > 1) && topology.Clash(&h.asked[a.Member].demand.Neighbours, &h.asked[b.Member].demand.Neighbours) {
+				return false
+			}
+		}
+		if !h.spreads(a.Member, shares) {
+			return false
+		}
+	}
+	size := h.size(shares)
+	levels := h.levelsOf(shares)
+	required := levels[len(levels)-1]
+	for i := range h.offers {
+		if required.Offerings.Has(i) && h.buyable(i) && copies(size, h.base.Shapes[h.base.Offerings[i].Shape].Capacity) > 0 {
+			return true
+		}
+	}
+	for b := range h.bins {
+		if required.Bins.Has(b) && copies(size, h.base.Bins[b].Free) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// spreads tells whether a demand's spread over nodes allows so many on a new one.
+func (h *hosts) spreads(member int, shares []topology.Share) bool {
+	for _, s := range h.asked[member].demand.Neighbours.Spread {
+		if s.Soft || s.TopologyKey != topology.Hostname {
+			continue
+		}
+		n := 0
+		for _, share := range shares {
+			if slices.Contains(h.asked[share.Member].demand.Neighbours.Chosen, s.Selector) {
+				n += share.Pods
+			}
+		}
+		if n > int(s.MaxSkew) {
+			return false
+		}
+	}
+	return true
+}
+
+// buyable tells whether an offer can be bought now, as far as is known.
+func (g *growth) buyable(i int) bool {
+	return g.offers[i].source.Stock != 0 && g.closed(g.offers[i].source) == binpack.Open
+}
+
+func (h *hosts) size(shares []topology.Share) binpack.Vector {
+	if len(shares) == 1 && shares[0].Pods == 1 {
+		return h.sizes[shares[0].Member]
+	}
+	sum := make(binpack.Vector, len(h.names))
+	for _, s := range shares {
+		for r, q := range h.sizes[s.Member] {
+			sum[r] += q * int64(s.Pods)
+		}
+	}
+	return sum
+}
+
+// levelsOf answers the levels of the one demand, or of several what all require: preferences give way to sharing a node.
+func (h *hosts) levelsOf(shares []topology.Share) []binpack.Level {
+	if len(shares) == 1 {
+		return h.levels[shares[0].Member]
+	}
+	var all binpack.Level
+	for i, s := range shares {
+		list := h.levels[s.Member]
+		last := list[len(list)-1]
+		if i == 0 {
+			all = last
+			continue
+		}
+		all = binpack.Level{Offerings: within(all.Offerings, last.Offerings), Bins: within(all.Bins, last.Bins)}
+	}
+	return []binpack.Level{all}
+}
+
+// copies answers how many items of a size fit.
+func copies(size, free binpack.Vector) int {
+	most := int64(binpack.MaxCount)
+	for r, q := range size {
+		if q > 0 {
+			most = min(most, free[r]/q)
+		}
+	}
+	return int(max(0, most))
+}

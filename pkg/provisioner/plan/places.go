@@ -1,0 +1,123 @@
+package plan
+
+import (
+	"encoding/json"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
+)
+
+// landscape is where pods can be, for the rules about neighbours. Places are numbered: the offers, then the bins, then the nodes that stand and
+// take nobody, which count for kube-scheduler all the same.
+type landscape struct {
+	list   []topology.Place
+	world  *topology.World
+	closed []*Node // the nodes of the last part
+	// selected and tolerated are the sets of those that pods with equal words about nodes accept, by these words.
+	selected, tolerated map[string]binpack.Set
+}
+
+// findPlaces lists all places with the pods that are on them.
+func (g *growth) findPlaces() {
+	p := &g.places
+	p.selected, p.tolerated = map[string]binpack.Set{}, map[string]binpack.Set{}
+	p.list = make([]topology.Place, 0, len(g.offers)+len(g.bins)+len(g.view.Nodes))
+	for i := range g.offers {
+		p.list = append(p.list, topology.Place{Labels: []map[string]string{g.offers[i].labels}})
+	}
+	joined := map[string]*Node{}
+	for i := range g.view.Nodes {
+		joined[g.view.Nodes[i].Claim] = &g.view.Nodes[i]
+	}
+	taken := map[*Node]bool{}
+	for i := range g.bins {
+		b := &g.bins[i]
+		n := b.node
+		if n == nil {
+			n = joined[b.claim.Object.Name]
+		}
+		taken[n] = true
+		p.list = append(p.list, standing(b.labels, n))
+	}
+	for i := range g.view.Nodes {
+		if n := &g.view.Nodes[i]; !taken[n] {
+			p.list = append(p.list, standing([]map[string]string{n.Labels}, n))
+			p.closed = append(p.closed, n)
+		}
+	}
+	p.world = topology.NewWorld(p.list)
+}
+
+// standing is a place with what is on its node; a nil node is still on its way.
+func standing(labels []map[string]string, n *Node) topology.Place {
+	p := topology.Place{Labels: labels, Stands: true}
+	if n != nil {
+		p.Chosen, p.Lasting, p.Apart, p.Ports = n.Chosen, n.Lasting, slices.Clip(n.Apart), n.Ports
+	}
+	return p
+}
+
+// binAt answers the number of the place of a bin.
+func (g *growth) binAt(b int) int { return len(g.offers) + b }
+
+// selecting answers the places whose labels and name a demand's node selector and required node affinity accept, as a topology spread counts
+// nodes: where volumes are is not looked at. What may turn out to be accepted is in it.
+func (g *growth) selecting(d *demand.Demand) binpack.Set {
+	only := demand.Selection{NodeSelector: d.Select.NodeSelector, Required: d.Select.Required}
+	print := ""
+	if len(only.NodeSelector) > 0 || only.Required != nil {
+		text, _ := json.Marshal(only) // of strings: no error
+		print = string(text)
+	}
+	if set, known := g.places.selected[print]; known {
+		return set
+	}
+	m := only.Matcher(nil)
+	set := g.placesWhere(func(labels []map[string]string, n *Node, _ []corev1.Taint) bool {
+		return slices.ContainsFunc(labels, func(l map[string]string) bool {
+			if n == nil {
+				return m.Matches(l, nil)
+			}
+			return m.MatchesNode(n.Name, l, nil)
+		})
+	})
+	g.places.selected[print] = set
+	return set
+}
+
+// tolerating answers the places whose taints a demand tolerates.
+func (g *growth) tolerating(d *demand.Demand) binpack.Set {
+	only := demand.Selection{Tolerations: d.Select.Tolerations}
+	text, _ := json.Marshal(only) // of strings: no error
+	if set, known := g.places.tolerated[string(text)]; known {
+		return set
+	}
+	m := only.Matcher(nil)
+	set := g.placesWhere(func(_ []map[string]string, _ *Node, taints []corev1.Taint) bool { return m.Tolerates(taints) })
+	g.places.tolerated[string(text)] = set
+	return set
+}
+
+func (g *growth) placesWhere(accepts func(labels []map[string]string, n *Node, taints []corev1.Taint) bool) binpack.Set {
+	set := binpack.NewSet(len(g.places.list))
+	for i := range g.offers {
+		if accepts(g.places.list[i].Labels, nil, g.offers[i].pool.taints) {
+			set.Add(i)
+		}
+	}
+	for i := range g.bins {
+		if accepts(g.bins[i].labels, g.bins[i].node, g.bins[i].taints) {
+			set.Add(g.binAt(i))
+		}
+	}
+	for i, n := range g.places.closed {
+		if at := g.binAt(len(g.bins)) + i; accepts(g.places.list[at].Labels, n, n.Taints) {
+			set.Add(at)
+		}
+	}
+	return set
+}

@@ -1,0 +1,134 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// base states the packing in numbers, but for the demands.
+func (g *growth) base() binpack.Problem {
+	g.names = g.resourceNames()
+	p := binpack.Problem{GPU: slices.Index(g.names, v1alpha1.ResourceGPU)}
+	if p.GPU < 0 {
+		p.GPU = slices.Index(g.names, v1alpha1.ResourceAMDGPU)
+	}
+	for _, n := range g.names {
+		p.Resources = append(p.Resources, string(n))
+	}
+	for _, l := range g.limits {
+		p.Limits = append(p.Limits, binpack.Limit{Name: l.provisioner + ": limits." + string(l.resource), Remaining: l.ceiling - l.used})
+	}
+	g.addOffers(&p, g.names)
+	for i := range g.bins {
+		p.Bins = append(p.Bins, binpack.Bin{Name: g.bins[i].name(), Free: vector(g.bins[i].free, g.names)})
+	}
+	return p
+}
+
+// addOffers lists the offers as shapes and offerings. Offers of one pool and type whose DaemonSets differ (by zone, say) are
+// different shapes.
+func (g *growth) addOffers(p *binpack.Problem, names []corev1.ResourceName) {
+	type sizeKey struct {
+		pool *pool
+		kind string
+		size string
+	}
+	shapes := map[sizeKey]int{}
+	groups := map[string]int{}
+	for i := range g.offers {
+		o := &g.offers[i]
+		size := vector(g.capacity(o), names)
+		key := sizeKey{o.pool, o.kind.Name, fmt.Sprint(size)}
+		shape, known := shapes[key]
+		if !known {
+			shape = len(p.Shapes)
+			shapes[key] = shape
+			p.Shapes = append(p.Shapes, binpack.Shape{Name: o.kind.Name, Capacity: size})
+		}
+		pool := fmt.Sprintf("%s/%02d", o.pool.provisioner.Object.Name, o.pool.variant)
+		group := fmt.Sprintf("%s %s %s %d", pool, o.source.Market, o.kind.Architecture, o.kind.GPU.Count)
+		if _, known := groups[group]; !known {
+			groups[group] = len(groups)
+		}
+		price := o.source.PriceMicroUSDPerHour
+		p.Offerings = append(p.Offerings, binpack.Offering{
+			Name:                 pool + " " + o.source.OfferingKey.String(),
+			Shape:                shape,
+			PriceMicroUSDPerHour: price + price*(o.source.RiskMilli+g.overheadMilli(o.pool, o.kind.GPU.Count))/1000,
+			Tier:                 o.pool.tier,
+			Group:                groups[group],
+			Stock:                o.source.Stock,
+			Closed:               g.closed(o.source),
+			Charges:              charges(g.limits, o.pool.provisioner.Object.Name, Usage(*o.kind, price)),
+		})
+	}
+}
+
+func (g *growth) closed(o *Offering) binpack.Reason {
+	if o.Closed == "" || !o.Until.IsZero() && !o.Until.After(g.view.Now) {
+		return binpack.Open
+	}
+	switch o.Closed {
+	case v1alpha1.HeldQuota:
+		return binpack.ReasonQuota
+	case v1alpha1.HeldOutage:
+		return binpack.ReasonOutage
+	default:
+		return binpack.ReasonStockout
+	}
+}
+
+// levels computes which offers and bins each level of a demand accepts. Levels that accept the same are listed once.
+func (g *growth) levels(w *asked) []binpack.Level {
+	var list []binpack.Level
+	var candidates []int
+	for i := range g.offers {
+		if g.offers[i].pool.suits(w.demand.Select.NodeSelector) {
+			candidates = append(candidates, i)
+		}
+	}
+	for _, l := range w.levels {
+		next := binpack.Level{Offerings: binpack.NewSet(len(g.offers)), Bins: binpack.NewSet(len(g.bins))}
+		for _, i := range candidates {
+			if o := &g.offers[i]; l.Matches(o.labels, o.pool.taints) {
+				next.Offerings.Add(i)
+			}
+		}
+		for i := range g.bins {
+			if g.bins[i].accepts(l) && !g.bins[i].neglected(g.view, w.pods) {
+				next.Bins.Add(i)
+			}
+		}
+		same := func(have binpack.Level) bool {
+			return slices.Equal(have.Offerings, next.Offerings) && slices.Equal(have.Bins, next.Bins)
+		}
+		// The last level is what is required: it must stay last, so an equal earlier one gives way.
+		list = append(slices.DeleteFunc(list, same), next)
+	}
+	return list
+}
+
+// resourceNames lists every resource that a demand asks for, sorted.
+func (g *growth) resourceNames() []corev1.ResourceName {
+	set := map[corev1.ResourceName]bool{}
+	for _, w := range g.asked {
+		for name := range w.demand.Requests {
+			set[name] = true
+		}
+	}
+	return sortedKeys(set)
+}
+
+func vector(r demand.Resources, names []corev1.ResourceName) binpack.Vector {
+	v := make(binpack.Vector, len(names))
+	for i, n := range names {
+		v[i] = max(0, r[n])
+	}
+	return v
+}
