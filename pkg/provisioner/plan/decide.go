@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -329,7 +330,7 @@ func (s *stage) learn(g *growth, solved binpack.Plan, l *lessons, patient bool) 
 	for _, h := range solved.Held {
 		held[h.Demand] = h
 	}
-	placed := map[string]int{}
+	placed, told := map[string]int{}, maps.Clone(l.most)
 	for i, p := range s.portions {
 		placed[p.item.name] += p.n - held[i].Count
 	}
@@ -343,11 +344,11 @@ func (s *stage) learn(g *growth, solved binpack.Plan, l *lessons, patient bool) 
 		ask := s.problem.Demands[i]
 		ask.Size = ask.Size[:len(g.names)] // the rest differs from round to round
 		l.short[name] = shortage{h, ask}
-		_, told := l.most[name]
+		_, before := told[name]
 		switch {
 		case !patient:
 			l.gaveUp[name] = true
-		case !told && (h.Reason == binpack.ReasonLimit || h.Reason == binpack.ReasonQuota):
+		case !before && (h.Reason == binpack.ReasonLimit || h.Reason == binpack.ReasonQuota):
 			l.most[name] = placed[name]
 		default:
 			if l.caps[name] == nil {

@@ -29,7 +29,7 @@ import (
 //	daemon NAME [RESOURCE=QUANTITY]...       with select, require, tolerate
 //	claim NAME type=T zone=a [market=M] [provisioner=P] [gpus=N] [price=N] [pods=a,b] [state=launching|opened|ready|leaving|REASON] [since=TIME]
 //	node NAME claim=C | type=T zone=a [market=M]   [RESOURCE=QUANTITY of what is free]... [pods=N] [bound=GPUS] [quiet=TIME] [idle=TIME] [age=TIME]
-//	    closed      fenced      donotdisrupt      label      taint
+//	    closed      fenced      donotdisrupt      label      taint      holds SELECTOR=N...      repels KEY SELECTOR      port N...
 //	orphan ID provisioner=P type=T zone=a [market=M]
 //	demand NAME xCOUNT [RESOURCE=QUANTITY]... [since=TIME] [priority=N]
 //	    select KEY=VALUE...   require KEY OPERATOR VALUE...   prefer KEY OPERATOR VALUE...   tolerate KEY=VALUE:EFFECT...
@@ -247,7 +247,7 @@ func (s *teller) node(name string, o options) error {
 		case "taint":
 			at.Taints = append(at.Taints, taints(w)...)
 		default:
-			return fmt.Errorf("unknown word %q", verb)
+			return holding(at, verb, w)
 		}
 		return nil
 	}
@@ -290,6 +290,9 @@ func (s *teller) demand(name string, o options) {
 		case "unsupported":
 			at.Unsupported = strings.Join(w, " ")
 		default:
+			if neighbourly(&at.Neighbours, verb, w) {
+				return nil
+			}
 			return choose(verb, w)
 		}
 		return nil
