@@ -4,8 +4,6 @@ import (
 	"cmp"
 	_ "embed"
 	"fmt"
-	"html/template"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -13,8 +11,13 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud"
 )
 
-//go:embed page.html.tmpl
-var pageText string
+// The page before and after what is drawn: style and script, which hold nothing of a user's.
+var (
+	//go:embed page.head.html
+	pageHead string
+	//go:embed page.tail.html
+	pageTail string
+)
 
 // page is a Result as it is drawn.
 type page struct {
@@ -96,18 +99,6 @@ const (
 	colours  = 7
 	patterns = 4
 )
-
-// WritePage writes the Result as one page of HTML that needs nothing from elsewhere, and no script to be read.
-func (r *Result) WritePage(w io.Writer) error {
-	t, err := template.New("page").Parse(pageText)
-	if err != nil {
-		return fmt.Errorf("reading the page's template: %w", err)
-	}
-	if err := t.Execute(w, r.page()); err != nil {
-		return fmt.Errorf("writing the page: %w", err)
-	}
-	return nil
-}
 
 func (r *Result) page() *page {
 	p := &page{Result: *r, Cost: cents(r.Summary.CostPerHour), Bound: cents(r.Summary.LowerBoundPerHour)}

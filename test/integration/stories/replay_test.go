@@ -17,11 +17,7 @@ const shown = 3
 // replayed: every decision of the controller is made again from its recorded View, byte for byte, and slipway simulate says so.
 func replayed(t *testing.T, dir string) {
 	t.Helper()
-	directory, err := views.Open(dir, views.DefaultLimits())
-	if err != nil {
-		t.Fatal(err)
-	}
-	paths, err := directory.Paths()
+	paths, err := filepath.Glob(filepath.Join(dir, "view-*.json.gz")) // not Open: the controller still writes there
 	if err != nil {
 		t.Fatal(err)
 	}
