@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -95,12 +96,23 @@ func (r reader) Get(_ context.Context, key client.ObjectKey, into client.Object,
 	return fmt.Errorf("getting %T %s: %w", into, key, errQuestion)
 }
 
-// List answers all objects of the list's type.
+// List answers all objects of the list's type, or their metadata if no more is asked.
 func (r reader) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	for _, o := range opts {
 		if o != client.UnsafeDisableDeepCopy {
 			return fmt.Errorf("listing %T with %T: %w", list, o, errQuestion)
 		}
+	}
+	if partial, ok := list.(*metav1.PartialObjectMetadataList); ok {
+		if partial.Kind != "NamespaceList" {
+			return fmt.Errorf("listing metadata of %s: %w", partial.Kind, errQuestion)
+		}
+		for _, o := range r {
+			if n, ok := o.(*corev1.Namespace); ok {
+				partial.Items = append(partial.Items, metav1.PartialObjectMetadata{ObjectMeta: n.ObjectMeta})
+			}
+		}
+		return nil
 	}
 	var items []runtime.Object
 	for _, o := range r {
