@@ -58,11 +58,23 @@ func judgeOnce(t *testing.T, w *world, seed uint64, total *tally) verdict {
 	total.count(w, v)
 	total.excused += len(v.missed) - len(inexcusable(w, v))
 	if len(faults(w, v)) > 0 {
-		small := shrink(w, 600, func(smaller *world) bool { return len(faultsOf(t.Context(), smaller, seed)) > 0 })
+		wanted := kind(faults(w, v)[0])
+		small := shrink(w, 600, func(smaller *world) bool {
+			return slices.ContainsFunc(faultsOf(t.Context(), smaller, seed), func(f string) bool { return kind(f) == wanted })
+		})
 		t.Errorf("seed %d:\n  %s\nthe same in small:\n  %s\n%s", seed, strings.Join(faults(w, v), "\n  "),
 			strings.Join(faultsOf(t.Context(), small, seed), "\n  "), small)
 	}
 	return v
+}
+
+// kind is what a fault is about, without the names.
+func kind(fault string) string {
+	if _, held, ok := strings.Cut(fault, " is held for "); ok {
+		held, _, _ = strings.Cut(held, ",")
+		return held
+	}
+	return fault[strings.LastIndex(fault, ": ")+1:]
 }
 
 func faultsOf(ctx context.Context, w *world, seed uint64) []string {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
@@ -27,15 +26,15 @@ type miss struct {
 
 // missed looks for a place of each pod that is held for a constraint: on the nodes that there are, and on one more node of everything that
 // can be bought. Which that are is found without the planner's own reading of a Provisioner.
-func (b *binding) missed(ctx context.Context, w *world, decision plan.Decision) ([]miss, error) {
+func (b *binding) missed(ctx context.Context, decision plan.Decision) ([]miss, error) {
 	var list []miss
-	catalogue := w.catalogue()
+	catalogue := b.world.catalogue()
 	for _, h := range decision.Held {
 		if h.Reason != v1alpha1.HeldConstraint && h.Reason != v1alpha1.HeldNoShape && h.Reason != v1alpha1.HeldNoProvisioner {
 			continue
 		}
-		pod := w.pod(v1alpha1.PodRef{UID: h.Pods[0].UID})
-		node, err := b.placeOf(ctx, w, pod, catalogue)
+		pod := b.world.pod(v1alpha1.PodRef{UID: h.Pods[0].UID})
+		node, err := b.placeOf(ctx, pod, catalogue)
 		if err != nil {
 			return nil, err
 		}
@@ -47,7 +46,7 @@ func (b *binding) missed(ctx context.Context, w *world, decision plan.Decision) 
 }
 
 // placeOf answers a node that accepts the pod; empty: there is none.
-func (b *binding) placeOf(ctx context.Context, w *world, pod *corev1.Pod, catalogue []machine) (string, error) {
+func (b *binding) placeOf(ctx context.Context, pod *corev1.Pod, catalogue []machine) (string, error) {
 	for _, n := range b.nodes {
 		if strings.HasPrefix(n.Name, fresh) {
 			continue // it might have turned out to be another choice; if it is worth having, one more of it is looked at below
@@ -62,10 +61,7 @@ func (b *binding) placeOf(ctx context.Context, w *world, pod *corev1.Pod, catalo
 	for _, n := range catalogue {
 		name := n.node.Name
 		b.restore(before)
-		b.see(n.node)
-		b.see(n.driver)
-		b.look()
-		if err := b.daemonsOn(ctx, w, name); err != nil {
+		if err := b.join(ctx, n); err != nil {
 			return "", err
 		}
 		err := b.fits(ctx, pod, name)
@@ -76,12 +72,6 @@ func (b *binding) placeOf(ctx context.Context, w *world, pod *corev1.Pod, catalo
 	return "", nil
 }
 
-// machine is a node that could be bought, and its storage driver.
-type machine struct {
-	node   *corev1.Node
-	driver *storagev1.CSINode
-}
-
 // catalogue is one node of everything that the Provisioners may buy.
 func (w *world) catalogue() []machine {
 	var nodes []machine
@@ -90,7 +80,7 @@ func (w *world) catalogue() []machine {
 			if kind := w.kind(o.InstanceType); kind.GPU.Count == 0 || kind.Architecture != "amd64" || !slices.Contains(w.zones, o.Zone) {
 				continue
 			}
-			for _, own := range ownLabels(&p.Spec) {
+			for _, own := range w.ownLabels(&p.Spec) {
 				spec := v1alpha1.NodeClaimSpec{Provisioner: p.Name, NodeClassRef: p.Spec.NodeClassRef, Market: string(o.Market), Labels: own,
 					Taints: p.Spec.Template.Taints, Kubelet: p.Spec.Template.Kubelet}
 				n, driver := w.nodeOf(&spec, v1alpha1.InstanceChoice{InstanceType: o.InstanceType, Zone: o.Zone},
@@ -104,19 +94,34 @@ func (w *world) catalogue() []machine {
 	return nodes
 }
 
-// ownLabels are the labels of a Provisioner's nodes besides those of the machine: of the custom keys that are left open, each value that
-// the generator knows, and none.
-func ownLabels(spec *v1alpha1.ProvisionerSpec) []map[string]string {
+// ownLabels are the labels of a Provisioner's nodes besides those of the machine: of the custom key that is left open, each value that it
+// or a waiting pod names, and none. Which value a pod would like that only asks for some is nobody's guess.
+func (w *world) ownLabels(spec *v1alpha1.ProvisionerSpec) []map[string]string {
 	base := spec.Template.Labels
-	open := slices.ContainsFunc(spec.Requirements, func(r corev1.NodeSelectorRequirement) bool { return r.Key == team })
-	if _, fixed := base[team]; fixed || !open {
-		return []map[string]string{base}
-	}
 	list := []map[string]string{base}
-	for _, value := range []string{"red", "blue"} {
-		own := map[string]string{team: value}
-		maps.Copy(own, base)
-		list = append(list, own)
+	if _, fixed := base[team]; fixed {
+		return list
+	}
+	named, open := map[string]bool{}, false
+	for _, r := range spec.Requirements {
+		if r.Key == team {
+			open = true
+			for _, value := range r.Values {
+				named[value] = named[value] || r.Operator == corev1.NodeSelectorOpIn
+			}
+		}
+	}
+	each(w, func(p *corev1.Pod) {
+		if value, asks := p.Spec.NodeSelector[team]; asks && p.Spec.NodeName == "" {
+			named[value] = true
+		}
+	})
+	for _, value := range slices.Sorted(maps.Keys(named)) {
+		if open && named[value] {
+			own := map[string]string{team: value}
+			maps.Copy(own, base)
+			list = append(list, own)
+		}
 	}
 	return list
 }

@@ -1,0 +1,200 @@
+package judge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
+)
+
+// binding is the cluster while a decision comes true: nodes join, and kube-scheduler binds the pods.
+type binding struct {
+	*scheduler
+	world  *world
+	nodeOf map[string]string // by claim
+	placed []placed
+	bought []machine // for this decision; they join last
+	chosen []string  // what each claim turned out to be
+}
+
+// placed is a pod that waits and the node that it is to go to.
+type placed struct {
+	pod  *corev1.Pod
+	node string
+}
+
+// machine is a node that joins, and its storage driver.
+type machine struct {
+	node   *corev1.Node
+	driver *storagev1.CSINode
+}
+
+// newBinding answers the world with a node for each claim that was on its way before the decision. choose says which of its choices a
+// claim turns out to be.
+func newBinding(ctx context.Context, w *world, decision plan.Decision, choose func(int) int) (*binding, error) {
+	b := &binding{world: w, nodeOf: map[string]string{}}
+	var err error
+	if b.scheduler, err = newScheduler(ctx, asObjects(slices.Concat(w.objects, ephemeralClaims(w)))); err != nil {
+		return nil, err
+	}
+	each(w, func(c *v1alpha1.NodeClaim) {
+		if c.Status.NodeName != "" && b.node(c.Status.NodeName) != nil {
+			b.nodeOf[c.Name] = c.Status.NodeName // and among the objects
+		} else if err == nil {
+			err = b.join(ctx, b.machine(c, choose))
+		}
+	})
+	for i := range decision.Create {
+		b.bought = append(b.bought, b.machine(&decision.Create[i], choose))
+	}
+	b.place(decision)
+	return b, err
+}
+
+func asObjects(list []client.Object) []runtime.Object {
+	objects := make([]runtime.Object, len(list))
+	for i := range list {
+		objects[i] = list[i]
+	}
+	return objects
+}
+
+// fresh begins the names of nodes that have joined since the decision.
+const fresh = "of-"
+
+// machine is what a claim turns out to be.
+func (b *binding) machine(c *v1alpha1.NodeClaim, choose func(int) int) machine {
+	choice := c.Spec.Choices[choose(len(c.Spec.Choices))]
+	if c.Status.InstanceType != "" {
+		choice = v1alpha1.InstanceChoice{InstanceType: c.Status.InstanceType, Zone: c.Status.Zone}
+	}
+	n, driver := b.world.nodeOf(&c.Spec, choice, fresh+c.Name)
+	b.nodeOf[c.Name] = n.Name
+	b.chosen = append(b.chosen, fmt.Sprintf("%s is %s in %s", n.Name, choice.InstanceType, choice.Zone))
+	return machine{n, driver}
+}
+
+// join adds a node. The pods of its DaemonSets come first: until a node shows its GPUs it is closed to everybody else. One that does not fit
+// stays away.
+func (b *binding) join(ctx context.Context, m machine) error {
+	b.see(m.node)
+	b.see(m.driver)
+	b.look()
+	for _, p := range daemonPods(b.world, m.node) {
+		switch err := b.fits(ctx, p, m.node.Name); {
+		case errors.Is(err, errPlugin):
+			return err
+		case err == nil:
+			if err := b.bind(p, m.node.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *binding) place(decision plan.Decision) {
+	pods := map[types.UID]*corev1.Pod{}
+	each(b.world, func(p *corev1.Pod) { pods[p.UID] = p })
+	for _, p := range decision.Placed {
+		node := p.Node
+		if p.Claim != "" {
+			node = b.nodeOf[p.Claim]
+		}
+		b.placed = append(b.placed, placed{pods[p.Pod], node})
+	}
+	for _, c := range decision.Create {
+		for _, ref := range c.Spec.Pods {
+			b.placed = append(b.placed, placed{pods[ref.UID], b.nodeOf[c.Name]})
+		}
+	}
+}
+
+// orders is how many orders are tried before a placement counts as refused. Most decisions are accepted in the first; where pods that one
+// counts for a spread have none of their own, they can come too early.
+const orders = 20
+
+// run binds the placed pods one after another, each to its node, in whatever order is accepted, and answers what is refused in every
+// order that was tried. What was on its way before the decision joins before what is bought by it, and has taken its pods by then or has
+// not: both are tried.
+func (b *binding) run(ctx context.Context, random *rand.Rand) ([]string, error) {
+	before := b.save()
+	var refused []string
+	for i := range orders {
+		if i > 0 {
+			b.restore(before)
+		}
+		stuck, err := b.order(ctx, i%4 < 2)
+		if err != nil || len(stuck) == 0 {
+			return nil, err
+		}
+		refused = nil
+		for _, p := range stuck {
+			refused = append(refused, fmt.Sprintf("pod %s/%s on %s: %v", p.pod.Namespace, p.pod.Name, p.node, b.fits(ctx, p.pod, p.node)))
+		}
+		if i%4 == 3 {
+			random.Shuffle(len(b.placed), func(i, j int) { b.placed[i], b.placed[j] = b.placed[j], b.placed[i] })
+		} else { // who came too late comes first
+			b.placed = slices.Concat(stuck, slices.DeleteFunc(b.placed, func(p placed) bool { return slices.Contains(stuck, p) }))
+		}
+	}
+	slices.Sort(refused)
+	return append(refused, "where "+strings.Join(b.chosen, ", ")), nil
+}
+
+// order binds the pods in their order, as often as something is accepted. patient: those whose node is there are bound before more nodes
+// join. It answers those that are left.
+func (b *binding) order(ctx context.Context, patient bool) ([]placed, error) {
+	rest := b.placed
+	if patient {
+		var err error
+		if rest, err = b.bindAll(ctx, rest); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range b.bought {
+		if err := b.join(ctx, m); err != nil {
+			return nil, err
+		}
+	}
+	return b.bindAll(ctx, rest)
+}
+
+// bindAll binds until nothing more is accepted, and answers the rest.
+func (b *binding) bindAll(ctx context.Context, rest []placed) ([]placed, error) {
+	for progress := true; progress && len(rest) > 0; {
+		progress = false
+		var next []placed
+		for _, p := range rest {
+			if b.node(p.node) == nil {
+				next = append(next, p)
+				continue
+			}
+			err := b.fits(ctx, p.pod, p.node)
+			if errors.Is(err, errPlugin) {
+				return nil, fmt.Errorf("asking about pod %s on %s: %w", p.pod.Name, p.node, err)
+			}
+			if err != nil {
+				next = append(next, p)
+				continue
+			}
+			progress = true
+			if err := b.bind(p.pod, p.node); err != nil {
+				return nil, err
+			}
+		}
+		rest = next
+	}
+	return rest, nil
+}
