@@ -114,9 +114,17 @@ func entangled(w *world, pod *corev1.Pod) bool {
 	if depends(pod) || contends(w, pod) {
 		return true
 	}
-	repelled := false
-	each(w, func(p *corev1.Pod) { repelled = repelled || slices.Contains(wants(p), "apart") })
-	return repelled
+	bound := false
+	each(w, func(p *corev1.Pod) { bound = bound || slices.Contains(wants(p), "apart") || clings(p) })
+	return bound
+}
+
+// clings tells whether the pod must share a node with others: these are then planned for as one, and none of them is placed where the pod's
+// other rules keep it off.
+func clings(p *corev1.Pod) bool {
+	a := p.Spec.Affinity
+	return a != nil && a.PodAffinity != nil && slices.ContainsFunc(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution,
+		func(t corev1.PodAffinityTerm) bool { return t.TopologyKey == corev1.LabelHostname })
 }
 
 // contends tells whether the pod waits for a volume that it shares, or that another may take.
