@@ -59,6 +59,7 @@ const (
 	FieldNodeSelector = "nodeSelector"
 	FieldNodeAffinity = "required node affinity"
 	FieldVolumes      = "the place of its volumes"
+	FieldNeighbours   = "what it asks of other pods, or they of it"
 )
 
 // maxNamed bounds lists of names in a message.

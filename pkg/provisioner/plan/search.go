@@ -140,6 +140,9 @@ func (s *search) miss(d *demand.Demand, size binpack.Vector, i int, by []relaxat
 	s.p.Obstacles(&s.left, size, i, func(r binpack.Reason, index int) {
 		m.Changes = append(m.Changes, s.change(o, i, size, r, index))
 	})
+	if len(m.Changes) == 0 {
+		m.Changes = []Change{{Kind: Drop, Field: FieldNeighbours}} // nothing else keeps the pods off it
+	}
 	return m
 }
 

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
@@ -77,7 +78,23 @@ func Together(members []Member, nodes Nodes) ([]Company, []Lonely) {
 			t.join(selector, groups[selector])
 		}
 	}
-	return t.companies, t.lonely()
+	return alike(t.companies), t.lonely()
+}
+
+// alike puts equal companies together.
+func alike(list []Company) []Company {
+	var all []Company
+	at := map[string]int{}
+	for _, c := range list {
+		key := fmt.Sprint(c.Holding, c.Shares)
+		if i, known := at[key]; known {
+			all[i].Count += c.Count
+			continue
+		}
+		at[key] = len(all)
+		all = append(all, c)
+	}
+	return all
 }
 
 type gathering struct {
