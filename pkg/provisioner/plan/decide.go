@@ -375,9 +375,25 @@ func (s *search) holdLeft(all []leftover) {
 			s.g.hold(left.demand, left.pods, v1alpha1.HeldConstraint, left.message)
 			continue
 		}
+		if s.stale(left.short) {
+			s.g.hold(left.demand, left.pods, v1alpha1.HeldConstraint, "what it asks of other pods, and they of it, left no place that could be had when "+
+				"the others were dealt theirs; the next decision tries again. Ask for less in spec.affinity or spec.topologySpreadConstraints to have it sooner")
+			continue
+		}
 		h := left.short.held
 		h.Demand, h.Count = len(s.p.Demands), len(left.pods)
 		s.p.Demands = append(slices.Clip(s.p.Demands), left.short.demand)
 		s.holdSolved(left.demand, left.pods, h)
 	}
+}
+
+// stale tells whether the limit that was in the way in an earlier round is not any more in the plan that was taken in the end.
+func (s *search) stale(short *shortage) bool {
+	h := &short.held
+	if h.Reason != binpack.ReasonLimit || h.Nearest < 0 {
+		return false
+	}
+	limited := false
+	s.p.Obstacles(&s.left, short.demand.Size, h.Nearest, func(r binpack.Reason, _ int) { limited = limited || r == binpack.ReasonLimit })
+	return !limited
 }

@@ -29,6 +29,7 @@ type host struct {
 // binding plays kube-scheduler's filters on a Decision, pod by pod and node by node, written anew from their documentation.
 type binding struct {
 	hosts   []*host
+	first   int // hosts that stand or were bought before: they come first
 	pods    []types.UID
 	asks    map[types.UID]*demand.Demand
 	planned map[types.UID]*host
@@ -75,6 +76,7 @@ func newBinding(v View, d Decision) *binding {
 			b.planned[p.Pod] = onClaim[p.Claim]
 		}
 	}
+	b.first = len(b.hosts)
 	for i := range d.Create {
 		c := &d.Create[i]
 		h := add(&host{name: c.Name, labels: machine(c, c.Spec.Provisioner), taints: c.Spec.Taints})
@@ -86,15 +88,32 @@ func newBinding(v View, d Decision) *binding {
 	return b
 }
 
-// stuck binds pods in whatever order goes, and says which never get where they were planned.
+// stuck binds pods in whatever order goes, first what can be while nothing that is bought now stands, and says which never get where they
+// were planned.
 func (b *binding) stuck() []string {
-	waiting := slices.Clone(b.pods)
+	all := b.hosts
+	b.hosts = all[:b.first]
+	here := func(uid types.UID) bool { return slices.Contains(b.hosts, b.planned[uid]) }
+	waiting, _ := b.pass(slices.Clone(b.pods), here)
+	b.hosts = all
+	waiting, why := b.pass(waiting, here)
+	var list []string
+	for _, uid := range waiting {
+		list = append(list, fmt.Sprintf("%s never gets onto %s: %s", uid, b.planned[uid].name, why[uid]))
+	}
+	return list
+}
+
+// pass binds as long as anything goes, and answers who is left and why.
+func (b *binding) pass(waiting []types.UID, here func(types.UID) bool) ([]types.UID, map[types.UID]string) {
 	why := map[types.UID]string{}
 	for again := true; again; {
 		again = false
 		waiting = slices.DeleteFunc(waiting, func(uid types.UID) bool {
-			why[uid] = b.refuses(b.asks[uid], b.planned[uid])
-			if why[uid] != "" {
+			if !here(uid) {
+				return false
+			}
+			if why[uid] = b.refuses(b.asks[uid], b.planned[uid]); why[uid] != "" {
 				return false
 			}
 			b.bind(b.asks[uid], b.planned[uid])
@@ -102,11 +121,7 @@ func (b *binding) stuck() []string {
 			return true
 		})
 	}
-	var list []string
-	for _, uid := range waiting {
-		list = append(list, fmt.Sprintf("%s never gets onto %s: %s", uid, b.planned[uid].name, why[uid]))
-	}
-	return list
+	return waiting, why
 }
 
 func (b *binding) bind(d *demand.Demand, h *host) {
