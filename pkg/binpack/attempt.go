@@ -19,6 +19,9 @@ type attempt struct {
 func (s *solver) cheapestAttempt(start *state) *state {
 	best := s.bestOf(start, nil, []attempt{{}})
 	if best != nil && !s.starved(best) {
+		if s.dense {
+			return best // columns of many small pods cost seconds and gain little
+		}
 		return s.withColumns(start, best)
 	}
 	ordered := []attempt{{byPriority: true}, {byPriority: true, bySize: true}}

@@ -26,6 +26,7 @@ type solver struct {
 	skip    []bool  // by Demand: its gang can never be whole, or nobody waits
 	sack    pricer  // scratch
 	rooms   []room
+	dense   bool       // a job was crowded
 	seen    []bought   // what greedy has bought in any try: columns to begin with
 	gen     *generator // the last one
 	expect  outlook
@@ -242,7 +243,10 @@ func (s *solver) buy(st *state, j *job, a attempt) {
 		left[i] = st.left[j.items[i].demand]
 	}
 	j, left = j.packable(left)
-	j = j.shortlisted(left)
+	crowded := s.crowded(j)
+	if !crowded {
+		j = j.shortlisted(left)
+	}
 	var chosen *state
 	try := func(way func([]int, *ledger) []purchase) []purchase {
 		next := st.clone()
@@ -264,6 +268,11 @@ func (s *solver) buy(st *state, j *job, a attempt) {
 		return try(func(left []int, led *ledger) []purchase { return s.greedy(j, values, left, led) })
 	}
 	try(func(left []int, led *ledger) []purchase { return s.firstFit(j, s.largestFirst(j), left, led) })
+	if crowded {
+		s.dense = true
+		*st = *chosen
+		return
+	}
 	values := j.values(left, true)
 	purchases := greedy(values)
 	for range refinements {
@@ -271,6 +280,25 @@ func (s *solver) buy(st *state, j *job, a attempt) {
 		purchases = greedy(values)
 	}
 	*st = *chosen
+}
+
+// crowdedItems is how many items a job may have before nodes with many pods are packed by first fit alone.
+const crowdedItems = 512
+
+// crowded tells whether a job has so many items, most of which the largest candidate holds so often, that pricing each node by itself takes
+// seconds. Small pods pack well in any order: there first fit costs 3 % more than greedy (Karpenter's diverse pods, 5,000 of 2,740 items).
+func (s *solver) crowded(j *job) bool {
+	if len(j.items) <= crowdedItems {
+		return false
+	}
+	largest := slices.MaxFunc(j.cands, func(a, b candidate) int { return cmp.Compare(a.price, b.price) })
+	small := 0
+	for i := range j.items {
+		if copiesIn(j.items[i].size, largest.capacity, manyPerNode+1) > manyPerNode {
+			small++
+		}
+	}
+	return small > len(j.items)/2
 }
 
 // apply books purchases, whose ledger has been spent already.

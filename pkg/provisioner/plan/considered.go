@@ -19,7 +19,8 @@ const maxConsidered = 5
 // rank looks at every offer for the pods of one planned node and fills in what the claim says about why it is this one. O(offers).
 func (s *search) rank(n *binpack.Node, spec *v1alpha1.NodeClaimSpec) {
 	first := n.Offerings[0]
-	j := judgement{s: s, n: n, room: s.roomWithout(spec), listed: map[string]bool{}}
+	j := judgement{s: s, n: n, room: s.roomWithout(spec)}
+	listed := map[likeShape]bool{}
 	for _, c := range n.Contents {
 		for r, q := range s.p.Demands[c.Demand].Size {
 			j.size = append(j.size, make([]int64, max(0, r+1-len(j.size)))...)
@@ -30,13 +31,18 @@ func (s *search) rank(n *binpack.Node, spec *v1alpha1.NodeClaimSpec) {
 	chosen := false
 	for _, i := range s.byPrice {
 		verdict := j.verdict(i)
-		key := j.key(i, verdict)
 		kept := len(spec.Considered) < maxConsidered && (chosen || i == first || len(spec.Considered) < maxConsidered-1)
-		if verdict == v1alpha1.HeldConstraint || verdict == v1alpha1.HeldNoShape || j.listed[key] || !kept {
+		if verdict == v1alpha1.HeldConstraint || verdict == v1alpha1.HeldNoShape || !kept {
 			spec.Others[verdict]++
 			continue
 		}
-		j.listed[key] = true
+		o := &s.g.offers[i]
+		like := likeShape{o.pool.provisioner, o.kind, o.source.Market, verdict}
+		if listed[like] {
+			spec.Others[verdict]++
+			continue
+		}
+		listed[like] = true
 		chosen = chosen || i == first
 		spec.Considered = append(spec.Considered, j.shape(i, spec, verdict))
 	}
@@ -44,11 +50,18 @@ func (s *search) rank(n *binpack.Node, spec *v1alpha1.NodeClaimSpec) {
 
 // judgement is what is thought of each offer for the pods of one planned node.
 type judgement struct {
-	s      *search
-	n      *binpack.Node
-	size   binpack.Vector // of all pods together
-	room   []int64        // what the limits would have without the node
-	listed map[string]bool
+	s    *search
+	n    *binpack.Node
+	size binpack.Vector // of all pods together
+	room []int64        // what the limits would have without the node
+}
+
+// likeShape tells zones of one type apart only where they fare differently.
+type likeShape struct {
+	provisioner *Provisioner
+	kind        *cloud.InstanceType
+	market      cloud.Market
+	verdict     v1alpha1.Reason
 }
 
 // roomWithout answers what limits have left if one claim of this kind were not created.
@@ -60,12 +73,6 @@ func (s *search) roomWithout(spec *v1alpha1.NodeClaimSpec) []int64 {
 		}
 	}
 	return room
-}
-
-// key tells zones of one type apart only where they fare differently.
-func (j *judgement) key(i int, verdict v1alpha1.Reason) string {
-	o := &j.s.g.offers[i]
-	return fmt.Sprintf("%s %s %s %s", o.pool.provisioner.Object.Name, o.kind.Name, o.source.Market, verdict)
 }
 
 func (j *judgement) verdict(i int) v1alpha1.Reason {
