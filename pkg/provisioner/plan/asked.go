@@ -56,6 +56,9 @@ func (g *growth) setAside() {
 		all = append(all, a)
 	}
 	g.keepAll(all, promises)
+	if g.neighbourly {
+		g.places.world = topology.NewWorld(g.places.list) // with those who were kept
+	}
 	for i := range promises {
 		if p := &promises[i]; !p.placed {
 			all[p.asked].pods = append(all[p.asked].pods, p.pod)
