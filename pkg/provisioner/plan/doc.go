@@ -6,6 +6,6 @@
 // answers the controller, `slipway explain` and `slipway simulate`.
 //
 // It translates Kubernetes' words (labels, taints, limits, DaemonSets) into the numbers of pkg/binpack and the answer back
-// into claims and reasons. It may import Kubernetes API types, pkg/apis, pkg/cloud (the port), pkg/binpack and
-// pkg/provisioner/demand.
+// into claims and reasons. It may import Kubernetes API types, pkg/apis, pkg/cloud (the port), pkg/binpack,
+// pkg/provisioner/demand and pkg/provisioner/topology, which deals pods to domains before they are packed.
 package plan

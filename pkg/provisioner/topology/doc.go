@@ -14,6 +14,10 @@
 // the most pods for what bounds from above, the fewest for what must be there. So a deal may be tighter than kube-scheduler; what it
 // allows, kube-scheduler allows in the order in which it was dealt.
 //
+// Tighter than kube-scheduler on purpose: the minimum of a spread over nodes is 0 once a node is bought that counts; of demands with one
+// selector and several skews the smallest binds them all; who is counted by a spread over nodes and does not ask for it keeps off the nodes of
+// those who do; pods that may only join others on a node get one such node, or an equal share of the pods that they must be near.
+//
 // It knows strings and numbers: no client, no clock, no price list. It may import pkg/provisioner/demand for the words of the rules, and
 // pkg/binpack for its sets.
 package topology
