@@ -28,6 +28,22 @@ func eachNode(change func(*plan.Node)) spoil {
 	}
 }
 
+// eachSpread is a bug in what is read of every spread that a pod requires.
+func eachSpread(change func(*demand.Spread)) spoil {
+	return eachDemand(func(d *demand.Demand) {
+		d.Neighbours.Spread = slices.Clone(d.Neighbours.Spread)
+		for i := range d.Neighbours.Spread {
+			change(&d.Neighbours.Spread[i])
+		}
+	})
+}
+
+func stripPorts(daemons []demand.Daemon) {
+	for i := range daemons {
+		daemons[i].Ports = nil
+	}
+}
+
 // TestDecisions_catches plants bugs into what was gathered, and expects kube-scheduler's plugins to refuse a placement of what is planned
 // with it.
 func TestDecisions_catches(t *testing.T) {
@@ -43,7 +59,21 @@ func TestDecisions_catches(t *testing.T) {
 		"DaemonSets are forgotten": {func(v *plan.View) { v.Daemons = nil }, []feature{daemons}},
 		"requests are too small":   {eachDemand(func(d *demand.Demand) { d.Requests[corev1.ResourceCPU] /= 2 }), nil},
 		"pods take no place":       {eachDemand(func(d *demand.Demand) { delete(d.Requests, corev1.ResourcePods) }), []feature{sizes}},
-		"volumes are anywhere":     {eachDemand(func(d *demand.Demand) { d.Select.Also = nil }), []feature{volumes}},
+
+		"the skew may be larger by one":     {eachSpread(func(s *demand.Spread) { s.MaxSkew++ }), []feature{spread, running}},
+		"minDomains is forgotten":           {eachSpread(func(s *demand.Spread) { s.MinDomains = 0 }), []feature{spread}},
+		"all nodes count for a spread":      {eachSpread(func(s *demand.Spread) { s.AnyNode = !s.AnyNode }), []feature{spread, selectors, running}},
+		"taints count for a spread":         {eachSpread(func(s *demand.Spread) { s.HonorTaints = !s.HonorTaints }), []feature{spread, taints, running}},
+		"pods that run do not count":        {eachNode(func(n *plan.Node) { n.Chosen, n.Lasting = nil, nil }), []feature{spread, running}},
+		"who leaves counts for spreads":     {eachNode(func(n *plan.Node) { n.Lasting = n.Chosen }), []feature{spread, running, leaving}},
+		"affinity is dropped":               {eachDemand(func(d *demand.Demand) { d.Neighbours.Near = nil }), []feature{near}},
+		"anti-affinity is dropped":          {eachDemand(func(d *demand.Demand) { d.Neighbours.Apart = nil }), []feature{apart}},
+		"anti-affinity of pods that run is": {eachNode(func(n *plan.Node) { n.Apart = nil }), []feature{apart, running}},
+		"nobody is chosen":                  {eachDemand(func(d *demand.Demand) { d.Neighbours.Chosen = nil }), []feature{apart, running}},
+		"ports are forgotten":               {eachDemand(func(d *demand.Demand) { d.Neighbours.Ports = nil }), []feature{ports}},
+		"ports of pods that run are":        {eachNode(func(n *plan.Node) { n.Ports = nil }), []feature{ports, running}},
+		"ports of DaemonSets are":           {func(v *plan.View) { v.Daemons = slices.Clone(v.Daemons); stripPorts(v.Daemons) }, []feature{ports, daemons}},
+		"volumes are anywhere":              {eachDemand(func(d *demand.Demand) { d.Select.Also = nil }), []feature{volumes}},
 		"any number of volumes attaches": {eachDemand(func(d *demand.Demand) { delete(d.Requests, demand.AttachableVolumes(driverEBS)) }),
 			[]feature{volumes, running}},
 	}

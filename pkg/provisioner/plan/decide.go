@@ -124,6 +124,8 @@ type portion struct {
 	item *item
 	cell *topology.Cell
 	n    int
+	// astray: see topology.Part
+	astray bool
 }
 
 func (g *growth) stage(base binpack.Problem, items []item, soft bool, l *lessons) *stage {
@@ -137,11 +139,11 @@ func (g *growth) stage(base binpack.Problem, items []item, soft bool, l *lessons
 		g.places.world.Open(l.opened)
 		s.dealt = topology.Deal(g.places.world, classes, soft)
 		for _, p := range s.dealt.Parts {
-			s.add(portion{&items[p.Class], p.Cell, p.Count}, l)
+			s.add(portion{&items[p.Class], p.Cell, p.Count, p.Astray}, l)
 		}
 	} else {
 		for i := range items {
-			s.add(portion{&items[i], nil, items[i].count}, l)
+			s.add(portion{item: &items[i], n: items[i].count}, l)
 		}
 	}
 	g.hand(s, items, l)
@@ -180,13 +182,14 @@ func (g *growth) bound(it *item, base *binpack.Problem, l *lessons) {
 func (g *growth) allow(it *item, base *binpack.Problem) {
 	required := it.levels[len(it.levels)-1]
 	set := binpack.NewSet(len(g.places.list))
-	copy(set, required.Offerings)
-	if it.holding != "" {
-		clear(set)
+	for i := range g.offers {
+		if it.holding == "" && required.Offerings.Has(i) && !slices.ContainsFunc(it.asks, g.places.list[i].Refuses) {
+			set.Add(i)
+		}
 	}
 	for b := range g.bins {
 		p := &g.places.list[g.binAt(b)]
-		refuses := func(n *demand.Neighbours) bool { return p.Refuses(n) }
+		refuses := p.Refuses
 		if required.Bins.Has(b) && !slices.ContainsFunc(it.asks, refuses) && (it.holding == "" || p.Chosen[it.holding] > 0) {
 			set.Add(g.binAt(b))
 		}
@@ -299,6 +302,9 @@ func (g *growth) ask(p portion, w *waiting) binpack.Demand {
 	d.Levels = nil
 	for _, level := range p.item.levels {
 		next := g.restrict(level, allowed)
+		if p.astray {
+			clear(next.Bins)
+		}
 		same := func(have binpack.Level) bool {
 			return slices.Equal(have.Offerings, next.Offerings) && slices.Equal(have.Bins, next.Bins)
 		}

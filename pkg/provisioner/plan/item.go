@@ -37,8 +37,16 @@ func (g *growth) items(base *binpack.Problem) ([]item, []topology.Lonely) {
 	}
 	companies, lonely := topology.Together(members, h)
 	list := make([]item, 0, len(companies))
+	byName := map[string]int{} // companies may have become equal on different ways
 	for _, c := range companies {
-		list = append(list, g.item(c, h))
+		it := g.item(c, h)
+		if same, known := byName[it.name]; known {
+			list[same].count += it.count
+			list[same].class.Count += it.count
+			continue
+		}
+		byName[it.name] = len(list)
+		list = append(list, it)
 	}
 	return list, lonely
 }

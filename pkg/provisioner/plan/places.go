@@ -21,13 +21,25 @@ type landscape struct {
 	selected, tolerated map[string]binpack.Set
 }
 
+// daemonPorts are those of the host that the pods of DaemonSets will have taken on a node that is not there yet.
+func (g *growth) daemonPorts(labels map[string]string, taints []corev1.Taint) []demand.HostPort {
+	var ports []demand.HostPort
+	for _, d := range g.daemons {
+		if len(d.ports) > 0 && d.match.Matches(labels, taints) {
+			ports = append(ports, d.ports...)
+		}
+	}
+	return ports
+}
+
 // findPlaces lists all places with the pods that are on them.
 func (g *growth) findPlaces() {
 	p := &g.places
 	p.selected, p.tolerated = map[string]binpack.Set{}, map[string]binpack.Set{}
 	p.list = make([]topology.Place, 0, len(g.offers)+len(g.bins)+len(g.view.Nodes))
 	for i := range g.offers {
-		p.list = append(p.list, topology.Place{Labels: []map[string]string{g.offers[i].labels}})
+		o := &g.offers[i]
+		p.list = append(p.list, topology.Place{Labels: []map[string]string{o.labels}, Ports: g.daemonPorts(o.labels, o.pool.taints)})
 	}
 	joined := map[string]*Node{}
 	for i := range g.view.Nodes {
@@ -41,7 +53,13 @@ func (g *growth) findPlaces() {
 			n = joined[b.claim.Object.Name]
 		}
 		taken[n] = true
-		p.list = append(p.list, standing(b.labels, n))
+		place := standing(b.labels, n)
+		if n == nil {
+			for _, labels := range b.labels {
+				place.Ports = append(place.Ports, g.daemonPorts(labels, b.taints)...)
+			}
+		}
+		p.list = append(p.list, place)
 	}
 	for i := range g.view.Nodes {
 		if n := &g.view.Nodes[i]; !taken[n] {

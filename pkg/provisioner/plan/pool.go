@@ -286,6 +286,7 @@ func defaulted(requirements []corev1.NodeSelectorRequirement) []corev1.NodeSelec
 type daemon struct {
 	requests demand.Resources
 	match    *demand.Matcher
+	ports    []demand.HostPort
 }
 
 func typesByName(types []cloud.InstanceType) map[string]cloud.InstanceType {

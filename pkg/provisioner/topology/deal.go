@@ -10,6 +10,9 @@ type Part struct {
 	Class int
 	Cell  *Cell
 	Count int
+	// Astray: domains matter to the class, and no usable place is in any for certain. It must not go onto what stands, where it would not
+	// be counted; what can be bought is too small for it or closed.
+	Astray bool
 }
 
 // Left is a number of items of a class that no domain takes.
@@ -237,7 +240,7 @@ func (d *dealer) parts() []Part {
 	var parts []Part
 	for _, p := range d.players {
 		if len(p.keys) == 0 || len(p.cells) == 0 {
-			parts = append(parts, Part{Class: p.index, Count: p.Count})
+			parts = append(parts, Part{Class: p.index, Count: p.Count, Astray: len(p.keys) > 0})
 			continue
 		}
 		for _, c := range p.cells {

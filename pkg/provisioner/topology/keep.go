@@ -38,6 +38,7 @@ func (k *Keeper) Join(class, place int) bool {
 	cell.Places.Add(place)
 	p.put(cell, 1)
 	at.Hold(n)
+	k.world.repel(n.Apart, place)
 	return true
 }
 

@@ -62,6 +62,19 @@ func (w *World) repelling(term demand.Term) *tally {
 	return t
 }
 
+// repel counts a pod with these anti-affinity terms that has come to a place.
+func (w *World) repel(terms []demand.Term, place int) {
+	for _, term := range terms {
+		switch t := w.repels[term]; {
+		case term.TopologyKey == Hostname:
+		case t == nil:
+			w.repels[term] = w.repelling(term)
+		default:
+			t.add(place, 1, 1)
+		}
+	}
+}
+
 // repelled tells whether a pod that these selectors choose is kept off a place by the anti-affinity of a pod that is in its domain, or may be.
 func (w *World) repelled(chosen map[demand.SelectorKey]int, place int) bool {
 	for term, t := range w.repels {
