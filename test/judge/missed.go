@@ -48,8 +48,8 @@ func (b *binding) missed(ctx context.Context, decision plan.Decision) ([]miss, e
 // placeOf answers a node that accepts the pod; empty: there is none.
 func (b *binding) placeOf(ctx context.Context, pod *corev1.Pod, catalogue []machine) (string, error) {
 	for _, n := range b.nodes {
-		if strings.HasPrefix(n.Name, fresh) {
-			continue // it might have turned out to be another choice; if it is worth having, one more of it is looked at below
+		if closed(n) || strings.HasPrefix(n.Name, fresh) {
+			continue // a node that is closed is not counted on, though some pods tolerate even that; and what is fresh: it might have turned out to be another choice; if it is worth having, one more of it is looked at below
 		}
 		err := b.fits(ctx, pod, n.Name)
 		if err == nil || errors.Is(err, errPlugin) {
@@ -70,6 +70,13 @@ func (b *binding) placeOf(ctx context.Context, pod *corev1.Pod, catalogue []mach
 		}
 	}
 	return "", nil
+}
+
+// closed tells whether a node is cordoned or not ready.
+func closed(n *corev1.Node) bool {
+	return n.Spec.Unschedulable || slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue
+	})
 }
 
 // catalogue is one node of everything that the Provisioners may buy.
