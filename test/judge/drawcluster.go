@@ -117,9 +117,22 @@ func (d *draw) settle(p *corev1.Pod, n *corev1.Node) {
 		priority := int32(1000)
 		p.Spec.Priority = &priority
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+		d.victim(p, n)
 	case d.often(leaving, 10):
 		p.Status.Phase = corev1.PodSucceeded
 	}
+}
+
+// victim is a pod that leaves the node to the one that preempts it.
+func (d *draw) victim(by *corev1.Pod, n *corev1.Node) {
+	p := &corev1.Pod{}
+	p.Namespace, p.Labels = by.Namespace, map[string]string{"app": "old"}
+	p.Spec.Containers = []corev1.Container{{Name: "main"}}
+	p.Spec.NodeName, p.Status.Phase = n.Name, corev1.PodRunning
+	end := metav1.NewTime(noon.Add(30e9))
+	p.DeletionTimestamp, p.Finalizers = &end, []string{"test/stays"}
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonPreemptionByScheduler}}
+	d.add(p, "victim")
 }
 
 // bound binds the claims of a pod that runs to volumes in its node's zone.
@@ -149,7 +162,9 @@ func (d *draw) daemonSets() {
 		ds := &appsv1.DaemonSet{}
 		ds.Namespace = pick(d, spaces...)
 		t := &ds.Spec.Template
-		t.Labels = map[string]string{"app": pick(d, "a", "agent", "agent")}
+		// A workload's selector that means only itself does not choose them: what DaemonSets' pods on nodes to be bought mean for others'
+		// spread and affinity over zones is not foreseen.
+		t.Labels = map[string]string{"name": "agent"}
 		t.Spec.Containers = []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{
 			Requests: amounts("cpu", pick(d, "100m", "600m", "2"), "memory", pick(d, "100Mi", "3Gi"))}}}
 		if d.on[taints] {

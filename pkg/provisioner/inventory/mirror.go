@@ -234,10 +234,10 @@ func byNode(pods []corev1.Pod) podsByNode {
 		case p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed:
 		case p.Spec.NodeName != "":
 			m.bound[p.Spec.NodeName] = append(m.bound[p.Spec.NodeName], p)
-		case demand.Classify(p) == demand.Nominated:
-			m.nominated[p.Status.NominatedNodeName] = append(m.nominated[p.Status.NominatedNodeName], p)
 		case demand.Expected(p) != "":
 			expected = append(expected, p)
+		case p.Status.NominatedNodeName != "" && p.DeletionTimestamp == nil: // whether it asks for a GPU or not
+			m.nominated[p.Status.NominatedNodeName] = append(m.nominated[p.Status.NominatedNodeName], p)
 		}
 	}
 	for _, p := range expected {

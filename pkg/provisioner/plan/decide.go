@@ -183,13 +183,19 @@ func (g *growth) allow(it *item, base *binpack.Problem) {
 	required := it.levels[len(it.levels)-1]
 	set := binpack.NewSet(len(g.places.list))
 	for i := range g.offers {
-		if it.holding == "" && required.Offerings.Has(i) && !slices.ContainsFunc(it.asks, g.places.list[i].Refuses) {
+		refuses := func(n *demand.Neighbours) bool {
+			return g.places.list[i].Refuses(n) || g.daemonRepels(g.offers[i].labels, g.offers[i].pool.taints, n)
+		}
+		if it.holding == "" && required.Offerings.Has(i) && !slices.ContainsFunc(it.asks, refuses) {
 			set.Add(i)
 		}
 	}
 	for b := range g.bins {
 		p := &g.places.list[g.binAt(b)]
-		refuses := p.Refuses
+		refuses := func(n *demand.Neighbours) bool {
+			return p.Refuses(n) || g.bins[b].node == nil && slices.ContainsFunc(g.bins[b].labels,
+				func(labels map[string]string) bool { return g.daemonRepels(labels, g.bins[b].taints, n) })
+		}
 		if required.Bins.Has(b) && !slices.ContainsFunc(it.asks, refuses) && (it.holding == "" || p.Chosen[it.holding] > 0) {
 			set.Add(g.binAt(b))
 		}

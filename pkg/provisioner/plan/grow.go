@@ -67,7 +67,7 @@ func newGrowth(v *View, f Foresight) *growth {
 	g.pools = pools(v, referencedValues(v.Demands))
 	g.offers = offers(v, g.pools)
 	for _, d := range v.Daemons {
-		g.daemons = append(g.daemons, daemon{requests: d.Requests, match: d.Select.Matcher(nil), ports: d.Ports})
+		g.daemons = append(g.daemons, daemon{requests: d.Requests, match: d.Select.Matcher(nil), about: d})
 	}
 	g.bins = g.findBins()
 	g.discouraged = g.discourages()

@@ -157,7 +157,7 @@ func (h *hosts) Room(member int) int {
 func (h *hosts) Fits(shares []topology.Share) bool {
 	for i, a := range shares {
 		for _, b := range shares[i:] {
-			if (a.Member != b.Member || a.Pods > 1) && topology.Clash(&h.asked[a.Member].demand.Neighbours, &h.asked[b.Member].demand.Neighbours) {
+			if (a.Member != b.Member || a.Pods > 1) && topology.ShareNoDomain(&h.asked[a.Member].demand.Neighbours, &h.asked[b.Member].demand.Neighbours) {
 				return false
 			}
 		}

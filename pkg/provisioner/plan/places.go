@@ -25,11 +25,24 @@ type landscape struct {
 func (g *growth) daemonPorts(labels map[string]string, taints []corev1.Taint) []demand.HostPort {
 	var ports []demand.HostPort
 	for _, d := range g.daemons {
-		if len(d.ports) > 0 && d.match.Matches(labels, taints) {
-			ports = append(ports, d.ports...)
+		if len(d.about.Ports) > 0 && d.match.Matches(labels, taints) {
+			ports = append(ports, d.about.Ports...)
 		}
 	}
 	return ports
+}
+
+// daemonRepels tells whether a pod and one that a DaemonSet puts onto every new node like this keep each other away by anti-affinity.
+func (g *growth) daemonRepels(labels map[string]string, taints []corev1.Taint, n *demand.Neighbours) bool {
+	repels := func(terms []demand.Term, chosen []demand.SelectorKey) bool {
+		return slices.ContainsFunc(terms, func(t demand.Term) bool {
+			_, has := labels[t.TopologyKey]
+			return (has || t.TopologyKey == topology.Hostname) && slices.Contains(chosen, t.Selector)
+		})
+	}
+	return slices.ContainsFunc(g.daemons, func(d daemon) bool {
+		return (repels(n.Apart, d.about.Chosen) || repels(d.about.Apart, n.Chosen)) && d.match.Matches(labels, taints)
+	})
 }
 
 // findPlaces lists all places with the pods that are on them.

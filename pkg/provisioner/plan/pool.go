@@ -286,7 +286,7 @@ func defaulted(requirements []corev1.NodeSelectorRequirement) []corev1.NodeSelec
 type daemon struct {
 	requests demand.Resources
 	match    *demand.Matcher
-	ports    []demand.HostPort
+	about    demand.Daemon
 }
 
 func typesByName(types []cloud.InstanceType) map[string]cloud.InstanceType {

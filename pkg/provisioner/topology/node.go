@@ -21,6 +21,15 @@ func Clash(a, b *demand.Neighbours) bool {
 	return PortsClash(a.Ports, b.Ports) || repels(a.Apart, b.Chosen) || repels(b.Apart, a.Chosen)
 }
 
+// ShareNoDomain tells whether two pods cannot be on one node because of ports, or of anti-affinity on any key: who shares a node shares
+// every domain that it is in. A key that the node lacks would not matter; that is not looked at.
+func ShareNoDomain(a, b *demand.Neighbours) bool {
+	chooses := func(terms []demand.Term, chosen []demand.SelectorKey) bool {
+		return slices.ContainsFunc(terms, func(t demand.Term) bool { return slices.Contains(chosen, t.Selector) })
+	}
+	return Clash(a, b) || chooses(a.Apart, b.Chosen) || chooses(b.Apart, a.Chosen)
+}
+
 func repels(terms []demand.Term, chosen []demand.SelectorKey) bool {
 	return slices.ContainsFunc(terms, func(t demand.Term) bool {
 		return t.TopologyKey == Hostname && slices.Contains(chosen, t.Selector)
