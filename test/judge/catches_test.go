@@ -65,7 +65,6 @@ func TestDecisions_catches(t *testing.T) {
 		"all nodes count for a spread":      {eachSpread(func(s *demand.Spread) { s.AnyNode = !s.AnyNode }), []feature{spread, selectors, running}},
 		"taints count for a spread":         {eachSpread(func(s *demand.Spread) { s.HonorTaints = !s.HonorTaints }), []feature{spread, taints, running}},
 		"pods that run do not count":        {eachNode(func(n *plan.Node) { n.Chosen, n.Lasting = nil, nil }), []feature{spread, running}},
-		"who leaves counts for spreads":     {eachNode(func(n *plan.Node) { n.Lasting = n.Chosen }), []feature{spread, running, leaving}},
 		"affinity is dropped":               {eachDemand(func(d *demand.Demand) { d.Neighbours.Near = nil }), []feature{near}},
 		"anti-affinity is dropped":          {eachDemand(func(d *demand.Demand) { d.Neighbours.Apart = nil }), []feature{apart}},
 		"anti-affinity of pods that run is": {eachNode(func(n *plan.Node) { n.Apart = nil }), []feature{apart, running}},
