@@ -28,14 +28,16 @@ type mix struct {
 	name   string
 	market market
 	sample func(r *rand.Rand, n int) []size
+	// long: Karpenter is given twice as many pods.
+	long bool
 }
 
 // mixes answers the mixes that can be run: those of the traces only if their directory is known.
 func mixes(traces string) ([]mix, error) {
 	list := []mix{
-		{"training/any", anyNVIDIA, training},
-		{"training/no-metal", noMetal, training},
-		{"training/l4", families("g6", "gr6"), training},
+		{"training/any", anyNVIDIA, training, false},
+		{"training/no-metal", noMetal, training, false},
+		{"training/l4", families("g6", "gr6"), training, false},
 	}
 	if traces == "" {
 		fmt.Fprintln(os.Stderr, "bench: neither -traces nor SLIPWAY_TRACES names the directory of the openb traces: only the generated mixes run")
@@ -50,15 +52,15 @@ func mixes(traces string) ([]mix, error) {
 		return nil, err
 	}
 	return append([]mix{
-		{"openb/any", anyNVIDIA, from(openb)},
-		{"openb/no-metal", noMetal, from(openb)},
-		{"openb/l4", families("g6", "gr6"), from(openb)},
-		{"openb/a10g", families("g5"), from(openb)},
-		{"openb/l40s", families("g6e"), from(openb)},
-		{"openb/h100", families("p5"), from(openb)},
-		{"openb-models/any", anyNVIDIA, bound(openb)},
-		{"multigpu50/any", anyNVIDIA, from(multi)},
-		{"multigpu50/no-metal", noMetal, from(multi)},
+		{"openb/any", anyNVIDIA, from(openb), true},
+		{"openb/no-metal", noMetal, from(openb), false},
+		{"openb/l4", families("g6", "gr6"), from(openb), true},
+		{"openb/a10g", families("g5"), from(openb), false},
+		{"openb/l40s", families("g6e"), from(openb), false},
+		{"openb/h100", families("p5"), from(openb), false},
+		{"openb-models/any", anyNVIDIA, bound(openb), false},
+		{"multigpu50/any", anyNVIDIA, from(multi), false},
+		{"multigpu50/no-metal", noMetal, from(multi), false},
 	}, list...), nil
 }
 

@@ -25,7 +25,7 @@ type row struct {
 	Answer slipway `json:"answer"`
 	// Karpenter is null where it was not asked: more pods than -karpenter-most.
 	Karpenter *asked `json:"karpenter"`
-	// LowerBound is the best proven bound on the cost of any plan for these pods: found with a hundred times the effort, untimed.
+	// LowerBound is the best proven bound on the cost of any plan for these pods: found with ten times the effort, untimed.
 	LowerBound int64 `json:"lowerBound"`
 }
 
@@ -44,7 +44,7 @@ func (r row) certificate() float64 {
 }
 
 // longSteps is the effort for the bound that ratios are stated over.
-const longSteps = 100 * binpack.DefaultSteps
+const longSteps = 10 * binpack.DefaultSteps
 
 // packing runs each mix at each size through both programs.
 func packing(f flags) ([]row, error) {
@@ -79,7 +79,7 @@ func compare(m mix, n int, f flags) (row, error) {
 	r := row{Mix: m.name, Pods: n, Types: len(goods)}
 	return r, r.ask(pods(sizes), v, func(pods []*corev1.Pod) (asked, error) {
 		return askKarpenter(pods, karpenterTypes(goods, []string{"on-demand"}, zones))
-	}, n <= f.karpenterMost)
+	}, n <= f.karpenterMost || m.long && n <= 2*f.karpenterMost)
 }
 
 // ask fills in the row: both of Slipway's answers, the bound, and Karpenter's if it is to be asked.
