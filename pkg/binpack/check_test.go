@@ -1,6 +1,7 @@
 package binpack
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -168,22 +169,51 @@ func splitLevels(p *Problem, _ *Plan) {
 	p.Demands[0].Levels = []Level{{first, p.Demands[0].Levels[0].Bins}, {second, p.Demands[0].Levels[0].Bins}}
 }
 
-// Choices are as many, as near in price and of as much use as the policy says; Check does not know the policy.
+// Choices are as many and as near in price as the policy says; Check does not know the policy.
 func TestChoicesKeepThePolicy(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, pol := everything.draw(t), drawPolicy(t)
-		for _, n := range Solve(p, pol).Nodes {
-			if len(n.Offerings) > max(1, pol.MaxChoices) {
-				t.Fatalf("%d choices, at most %d", len(n.Offerings), pol.MaxChoices)
-			}
-			first := p.Offerings[n.Offerings[0]].PriceMicroUSDPerHour
-			for _, o := range n.Offerings[1:] {
-				if price := p.Offerings[o].PriceMicroUSDPerHour; price*1000 > first*int64(1000+pol.ToleranceMilli) {
-					t.Fatalf("%d stands in for %d", price, first)
-				}
-			}
+		if fault := breaksPolicy(p, pol, Solve(p, pol)); fault != "" {
+			t.Fatal(fault)
 		}
 	})
+}
+
+func TestChoicesKeepThePolicy_catches(t *testing.T) {
+	p, _, err := parseStory("resources cpu gpu*\nshape s 4 1\noffering a s $1\noffering b s $1.05\noffering c s $3\ndemand d x1 1 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pol := Policy{MaxChoices: 2, ToleranceMilli: 100}
+	plan := Solve(p, pol)
+	if fault := breaksPolicy(p, pol, plan); fault != "" || len(plan.Nodes) != 1 || len(plan.Nodes[0].Offerings) != 2 {
+		t.Fatalf("two choices are within the policy: %q %+v", fault, plan.Nodes)
+	}
+	for name, offerings := range map[string][]int{"one too many": {0, 1, 1}, "too dear": {0, 2}} {
+		t.Run(name, func(t *testing.T) {
+			planted := plan
+			planted.Nodes = []Node{plan.Nodes[0]}
+			planted.Nodes[0].Offerings = offerings
+			if breaksPolicy(p, pol, planted) == "" {
+				t.Error("not caught")
+			}
+		})
+	}
+}
+
+func breaksPolicy(p Problem, pol Policy, plan Plan) string {
+	for _, n := range plan.Nodes {
+		if len(n.Offerings) > max(1, pol.MaxChoices) {
+			return fmt.Sprintf("%d choices, at most %d", len(n.Offerings), pol.MaxChoices)
+		}
+		first := p.Offerings[n.Offerings[0]].PriceMicroUSDPerHour
+		for _, o := range n.Offerings[1:] {
+			if price := p.Offerings[o].PriceMicroUSDPerHour; price*1000 > first*int64(1000+pol.ToleranceMilli) {
+				return fmt.Sprintf("%d stands in for %d", price, first)
+			}
+		}
+	}
+	return ""
 }
 
 // Generated problems are only worth something if they hold pods for every reason and tear at every rule.

@@ -10,17 +10,21 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestEveryPlanPassesCheck(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		p := everything.draw(t)
-		if err := p.Validate(); err != nil {
-			t.Fatalf("the generator is wrong: %v", err)
-		}
-		plan := Solve(p, drawPolicy(t))
-		if err := Check(p, plan); err != nil {
-			t.Fatalf("%v\n%s", err, drawPlan(p, plan))
-		}
-	})
+func TestEveryPlanPassesCheck(t *testing.T) { rapid.Check(t, planPassesCheck) }
+
+// FuzzSolve lets the fuzzer draw the problems.
+func FuzzSolve(f *testing.F) { f.Fuzz(rapid.MakeFuzz(planPassesCheck)) }
+
+// planPassesCheck: TestCheck_catches plants what Check must find.
+func planPassesCheck(t *rapid.T) {
+	p := everything.draw(t)
+	if err := p.Validate(); err != nil {
+		t.Fatalf("the generator is wrong: %v", err)
+	}
+	plan := Solve(p, drawPolicy(t))
+	if err := Check(p, plan); err != nil {
+		t.Fatalf("%v\n%s", err, drawPlan(p, plan))
+	}
 }
 
 func TestSameProblemSamePlan(t *testing.T) {

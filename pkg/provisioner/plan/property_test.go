@@ -18,17 +18,20 @@ import (
 )
 
 // TestDecisionsHold draws Views and looks for faults in their Decisions: invariants 1 and 5 of the design, and whatever a claim says.
-func TestDecisionsHold(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		v := drawView(t)
-		d, err := Grow(v, Policy{Steps: 2000})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, fault := range faults(v, d) {
-			t.Error(fault)
-		}
-	})
+func TestDecisionsHold(t *testing.T) { rapid.Check(t, decisionHolds) }
+
+// FuzzGrow lets the fuzzer draw the Views.
+func FuzzGrow(f *testing.F) { f.Fuzz(rapid.MakeFuzz(decisionHolds)) }
+
+func decisionHolds(t *rapid.T) {
+	v := drawView(t)
+	d, err := Grow(v, Policy{Steps: 2000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range faults(v, d) {
+		t.Error(fault)
+	}
 }
 
 // TestDecisionsHold_catches plants a bug of each kind into a good Decision.
