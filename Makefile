@@ -54,11 +54,12 @@ fuzz: ## Each fuzz target for FUZZTIME (10s)
 
 .PHONY: replay
 replay: ## Weeks of arrivals of a production cluster, against Karpenter's policy (SLIPWAY_TRACES=directory of the openb trace; about 10 minutes)
-	$(GO) run ./test/replay -out $(BIN)/replay.json -svg $(BIN)/replay.svg
+	$(GO) run ./test/replay -out test/bench/out/arrivals.json -svg docs/img/arrivals.svg
 
 .PHONY: bench
 bench: ## Slipway beside Karpenter on the same pods, and the tables and plots of docs/benchmarks.md (SLIPWAY_TRACES=DIR adds the openb mixes; BENCH='-pods 100 -only openb' runs less)
 	cd test/bench && $(GO) run . -page ../../docs/benchmarks.md $(BENCH)
+	@if test -n "$(SLIPWAY_TRACES)"; then $(MAKE) --no-print-directory replay; else echo "SLIPWAY_TRACES is not set: no arrivals are played"; fi
 
 .PHONY: microbench
 microbench: ## Go benchmarks of the solver and the planner

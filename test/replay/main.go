@@ -18,7 +18,7 @@ type options struct {
 	days                    int
 	boot                    int64
 	only                    string
-	quick                   bool
+	quick, resume           bool
 }
 
 func main() {
@@ -31,6 +31,7 @@ func main() {
 	flag.Int64Var(&o.boot, "boot", 0, "seconds until a machine that was bought takes pods")
 	flag.StringVar(&o.only, "only", "", "play rows whose name contains this: any/10s/idle30s/tight/gangs")
 	flag.BoolVar(&o.quick, "quick", false, "play three days of the eight rows with tight placement and an idle delay of 30 s and windows of 10 s and 600 s")
+	flag.BoolVar(&o.resume, "resume", false, "take the rows that -out has already from there: only of the same code and trace")
 	flag.Parse()
 	if err := run(o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "replay:", err)
@@ -51,8 +52,18 @@ func run(o options, to io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(to, "%-36s %9s %11s %11s %11s %13s %10s\n", "row", "pods/batch", "karpenter $", "myopic $", "slipway $", "of karpenter", "of better")
-	r := report{Days: o.days, Source: "Alibaba cluster-trace-gpu-v2023 (openb)"}
+	r, played := report{Days: o.days, Source: "Alibaba cluster-trace-gpu-v2023 (openb)"}, report{}
+	if o.resume {
+		if played, err = read(o.out); err != nil {
+			return err
+		}
+	}
 	for _, at := range rows(o) {
+		if i := slices.IndexFunc(played.Rows, func(res result) bool { return res.row == at }); i >= 0 && played.Days == o.days {
+			r.Rows = append(r.Rows, played.Rows[i])
+			fmt.Fprintln(to, played.Rows[i])
+			continue
+		}
 		kinds := kinds(families[at.Types])
 		arrivals := fitting(all, kinds)
 		if at.Gangs {
@@ -64,11 +75,30 @@ func run(o options, to io.Writer) error {
 		}
 		r.Rows = append(r.Rows, res)
 		fmt.Fprintln(to, res)
+		if err := write(o.out, r.json); err != nil { // so that a long run can be resumed
+			return err
+		}
 	}
 	r.sum()
 	fmt.Fprintf(to, "\n%d rows: %.1f %% cheaper than Karpenter's policy on average; at worst %+.1f %% over the better of it and myopic (%s)\n",
 		len(r.Rows), 100*(1-r.MeanOfKarpenter), 100*(r.WorstOfBetter-1), r.WorstRow)
 	return errors.Join(write(o.out, r.json), write(o.svg, r.svg))
+}
+
+// read answers the report of an earlier run; none if there is no such file.
+func read(file string) (report, error) {
+	var r report
+	data, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil {
+		return r, fmt.Errorf("reading the rows to resume from: %w", err)
+	}
+	return r, nil
 }
 
 // rows answers what is to be played.
