@@ -158,7 +158,9 @@ func (s *story) report() (*report, error) {
 	for _, life := range lives {
 		if life.everPlaced {
 			r.PodsPlaced++
-			toBound = append(toBound, life.boundAt.Sub(life.pendingAt).Seconds())
+			if !life.pendingAt.IsZero() { // else it was bound at the first try
+				toBound = append(toBound, life.boundAt.Sub(life.pendingAt).Seconds())
+			}
 		}
 	}
 	r.PendingToLaunch, r.PendingToBound = quantilesOf(toLaunch), quantilesOf(toBound)
