@@ -34,6 +34,22 @@ func TestDecisions(t *testing.T) {
 		judgeOnce(t, w, seed, total)
 	}
 	t.Log(total)
+	if *only == "" && total.worlds > 300 && !t.Failed() {
+		total.check(t)
+	}
+}
+
+// check tells when the worlds have become about nothing, and when too many pods are excused.
+func (total *tally) check(t *testing.T) {
+	t.Helper()
+	for _, what := range []string{"near", "apart", "spread:DoNotSchedule", "ports", "volumes", "tolerations", "nodeSelector", "nodeAffinity"} {
+		if total.wants[what] == 0 {
+			t.Errorf("no pod that asks for %s was placed", what)
+		}
+	}
+	if total.excused*50 > total.judged {
+		t.Errorf("%d of %d pods that are held for a constraint have a place; at most one in 50 is excused", total.excused, total.judged)
+	}
 }
 
 // asked reads a list of features.
