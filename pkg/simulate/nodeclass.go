@@ -41,7 +41,7 @@ func (n *nodeClasses) PlanningFacts(name string) (inventory.NodeClassFacts, erro
 	case len(subnets) > 0 && len(images) > 0:
 		facts.Zones, facts.Architectures = subnets, images
 		return facts, nil
-	case n.live && class.CreationTimestamp.IsZero() == false:
+	case n.live && !class.CreationTimestamp.IsZero():
 		return facts, fmt.Errorf("EC2NodeClass %s is not ready: its status names no subnets or no images", name)
 	}
 	n.assume("EC2NodeClass %s: its subnets are in %s and it has images for amd64 and arm64; AWS was not asked", name, list(n.zones))
