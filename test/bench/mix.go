@@ -52,7 +52,7 @@ func mixes(traces string) ([]mix, error) {
 		return nil, err
 	}
 	return append([]mix{
-		{"openb/any", anyNVIDIA, from(openb), true},
+		{"openb/any", anyNVIDIA, from(openb), false},
 		{"openb/no-metal", noMetal, from(openb), false},
 		{"openb/l4", families("g6", "gr6"), from(openb), true},
 		{"openb/a10g", families("g5"), from(openb), false},
