@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,9 +37,43 @@ type told struct {
 	*testing.T
 	client.Client
 	conditions *telemetry.PodConditions
+
+	mu sync.Mutex // what follows is shared with the writer
+	record
+}
+
+// record is what the writer has done, and what it is to meet.
+type record struct {
 	writes     int
 	refuse     error
 	complaints []string
+}
+
+// soFar answers the record.
+func (w *told) soFar() record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.record
+}
+
+func (w *told) nowRefuse(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refuse = err
+}
+
+// wrote counts a write, and answers what is to become of it.
+func (w *told) wrote() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writes++
+	return w.refuse
+}
+
+func (w *told) complained(args string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.complaints = append(w.complaints, args)
 }
 
 func tell(t *testing.T, f func(w *told), pods ...client.Object) {
@@ -48,14 +83,13 @@ func tell(t *testing.T, f func(w *told), pods ...client.Object) {
 		w.Client = fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(pods...).WithStatusSubresource(&corev1.Pod{}).
 			WithInterceptorFuncs(interceptor.Funcs{SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch,
 				opts ...client.SubResourcePatchOption) error {
-				w.writes++
-				if w.refuse != nil {
-					return w.refuse
+				if err := w.wrote(); err != nil {
+					return err
 				}
 				return c.SubResource(sub).Patch(ctx, o, p, opts...)
 			}}).Build()
 		pacer := telemetry.NewPacer(&heard{})
-		log := funcr.New(func(_, args string) { w.complaints = append(w.complaints, args) }, funcr.Options{})
+		log := funcr.New(func(_, args string) { w.complained(args) }, funcr.Options{})
 		w.conditions = telemetry.NewPodConditions(pacer, w.Client, w.Client, time.Now, log)
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 2)
@@ -90,8 +124,8 @@ func (w *told) has(name string) string {
 
 func (w *told) want(name, condition string, writes int) {
 	w.Helper()
-	if got := w.has(name); got != condition || w.writes != writes {
-		w.Errorf("pod %s has %q after %d writes, want %q after %d", name, got, w.writes, condition, writes)
+	if got := w.has(name); got != condition || w.soFar().writes != writes {
+		w.Errorf("pod %s has %q after %d writes, want %q after %d", name, got, w.soFar().writes, condition, writes)
 	}
 }
 
@@ -135,8 +169,8 @@ func TestNewestIsTold(t *testing.T) {
 			w.conditions.Say(w.Context(), v1alpha1.PodRef{Namespace: "default", Name: fmt.Sprint("p", i), UID: types.UID(fmt.Sprint("uid-p", i))}, limited)
 		}
 		w.say("p99", telemetry.Planning{Planned: true, Reason: v1alpha1.PlannedLaunch, Message: "gpu-1"})
-		if w.writes > 60 {
-			t.Errorf("%d writes in a second, want at most 50 or so", w.writes)
+		if w.soFar().writes > 60 {
+			t.Errorf("%d writes in a second, want at most 50 or so", w.soFar().writes)
 		}
 		time.Sleep(10 * time.Second)
 		w.want("p99", "True NodeLaunching: gpu-1", 100)
@@ -180,15 +214,15 @@ func TestAnotherPodOfTheNameIsNotTold(t *testing.T) {
 // TestFailedWritesAreRepeatedAndComplainedOfOnce: the next decision tries again, and the log is not flooded.
 func TestFailedWritesAreRepeatedAndComplainedOfOnce(t *testing.T) {
 	tell(t, func(w *told) {
-		w.refuse = errors.New("pods/status: forbidden")
+		w.nowRefuse(errors.New("pods/status: forbidden"))
 		for range 5 {
 			w.say("a", limited)
 		}
 		w.want("a", "", 5)
-		if diff := cmp.Diff(1, len(w.complaints)); diff != "" {
-			t.Errorf("complaints: %q", w.complaints)
+		if diff := cmp.Diff(1, len(w.soFar().complaints)); diff != "" {
+			t.Errorf("complaints: %q", w.soFar().complaints)
 		}
-		w.refuse = nil
+		w.nowRefuse(nil)
 		w.say("a", limited)
 		w.want("a", "False LimitReached: 6 of 6", 6)
 	}, waits("a"))
