@@ -7,7 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 )
@@ -46,17 +46,14 @@ func (s *story) oldManifest() {
 func (s *story) heldWithReason() {
 	s.provision(nil, "g4dn.xlarge", "g4dn.12xlarge", "g4dn.metal")
 	cpu := s.pod("cpu-only", 0)
-	apart := s.pod("apart", 1)
-	apart.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
-		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
-			TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelStory: s.name}},
-		}},
-	}}
+	slice := s.pod("slice", 0)
+	const mig = v1alpha1.ResourceMIGPrefix + "1g.5gb"
+	slice.Spec.Containers[0].Resources.Limits = corev1.ResourceList{mig: resource.MustParse("1")}
 	large := s.pod("sixteen", 16)
 	typo := s.pod("typo", 1)
 	typo.Spec.NodeSelector["slipway.sh/instance-famly"] = "g4dn"
-	s.create(cpu, apart, large, typo)
-	s.said(30*time.Second, apart.UID, string(v1alpha1.HeldUnsupported), "podAntiAffinity", "not supported yet")
+	s.create(cpu, slice, large, typo)
+	s.said(30*time.Second, slice.UID, string(v1alpha1.HeldUnsupported), mig, "not supported yet")
 	s.said(30*time.Second, large.UID, string(v1alpha1.HeldNoShape), "16 nvidia.com/gpu", "g4dn.metal", s.name)
 	s.said(30*time.Second, typo.UID, string(v1alpha1.HeldConstraint), "slipway.sh/instance-famly=g4dn")
 	s.said(30*time.Second, cpu.UID, "FailedScheduling")
