@@ -2,10 +2,8 @@ package plan
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
-	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/binpack"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
@@ -17,31 +15,6 @@ type answer struct {
 	solved  binpack.Plan
 	waiting []waiting // by demand of the problem
 	left    []leftover
-}
-
-// leftover is pods that were not put to the solver.
-type leftover struct {
-	demand *demand.Demand
-	pods   []demand.Pod
-	// because of the rules about neighbours; or what the solver said in an earlier round
-	message string
-	short   *shortage
-}
-
-// shortage is what the solver said of items that it could not place.
-type shortage struct {
-	held   binpack.Held
-	demand binpack.Demand
-}
-
-// lessons are what earlier rounds of dealing and packing have taught. They only add up, so that the rounds come to an end.
-type lessons struct {
-	caps   map[string]map[string]int   // by item and cell: the items that found a place there
-	most   map[string]int              // by item: those that found one anywhere, when a limit or a quota stopped the others
-	short  map[string]shortage         // by item: what was in the way, last
-	gaveUp map[string]bool             // items that are not dealt any more
-	opened binpack.Set                 // offers that have been bought, whose domains thus exist
-	fresh  map[demand.SelectorKey]bool // spreads over nodes that new nodes count for, so that the minimum is 0
 }
 
 // patientRounds is how many rounds try to deal anew what the solver could not place where it was dealt. After them such items are held.
@@ -330,82 +303,4 @@ func (g *growth) restrict(level binpack.Level, allowed binpack.Set) binpack.Leve
 		}
 	}
 	return next
-}
-
-// learn compares what was packed with what was dealt; false if there is nothing to do better in another round.
-func (s *stage) learn(g *growth, solved binpack.Plan, l *lessons, patient bool) bool {
-	if s.dealt == nil {
-		return false
-	}
-	again := false
-	held := map[int]binpack.Held{}
-	for _, h := range solved.Held {
-		held[h.Demand] = h
-	}
-	placed, told := map[string]int{}, maps.Clone(l.most)
-	for i, p := range s.portions {
-		placed[p.item.name] += p.n - held[i].Count
-	}
-	for i, p := range s.portions {
-		h, short := held[i]
-		if !short || p.cell == nil {
-			continue
-		}
-		again = true
-		name := p.item.name
-		ask := s.problem.Demands[i]
-		ask.Size = ask.Size[:len(g.names)] // the rest differs from round to round
-		l.short[name] = shortage{h, ask}
-		_, before := told[name]
-		switch {
-		case !patient:
-			l.gaveUp[name] = true
-		case !before && (h.Reason == binpack.ReasonLimit || h.Reason == binpack.ReasonQuota):
-			l.most[name] = placed[name]
-		default:
-			if l.caps[name] == nil {
-				l.caps[name] = map[string]int{}
-			}
-			l.caps[name][p.cell.Name] = p.n - h.Count
-		}
-	}
-	for _, n := range solved.Nodes {
-		for _, o := range n.Offerings {
-			if !l.opened.Has(o) && s.dealt.Misses(o) {
-				again = true
-			}
-			l.opened.Add(o)
-		}
-	}
-	return s.learnFresh(solved, l) || again
-}
-
-// holdLeft holds what was not put to the solver.
-func (s *search) holdLeft(all []leftover) {
-	for _, left := range all {
-		if left.short == nil {
-			s.g.hold(left.demand, left.pods, v1alpha1.HeldConstraint, left.message)
-			continue
-		}
-		if s.stale(left.short) {
-			s.g.hold(left.demand, left.pods, v1alpha1.HeldConstraint, "what it asks of other pods, and they of it, left no place that could be had when "+
-				"the others were dealt theirs; the next decision tries again. Ask for less in spec.affinity or spec.topologySpreadConstraints to have it sooner")
-			continue
-		}
-		h := left.short.held
-		h.Demand, h.Count = len(s.p.Demands), len(left.pods)
-		s.p.Demands = append(slices.Clip(s.p.Demands), left.short.demand)
-		s.holdSolved(left.demand, left.pods, h)
-	}
-}
-
-// stale tells whether the limit that was in the way in an earlier round is not any more in the plan that was taken in the end.
-func (s *search) stale(short *shortage) bool {
-	h := &short.held
-	if h.Reason != binpack.ReasonLimit || h.Nearest < 0 {
-		return false
-	}
-	limited := false
-	s.p.Obstacles(&s.left, short.demand.Size, h.Nearest, func(r binpack.Reason, _ int) { limited = limited || r == binpack.ReasonLimit })
-	return !limited
 }
