@@ -207,7 +207,7 @@ func (b *binding) affine(n *demand.Neighbours, h *host, same func(*host, string)
 		}
 		here := false
 		for _, o := range b.hosts {
-			if o.chosen[t.Selector] > 0 {
+			if _, has := o.domain(t.TopologyKey); has && o.chosen[t.Selector] > 0 { // kube-scheduler counts pods in domains only
 				anywhere = true
 				here = here || same(o, t.TopologyKey)
 			}
