@@ -46,7 +46,7 @@ func parse() (flags, error) {
 	flag.StringVar(&f.page, "page", "", "page to put the tables into, with the plots in img beside it; empty: neither is written")
 	flag.StringVar(&f.only, "only", "", "run only the mixes whose name contains this")
 	flag.StringVar(&sizes, "pods", "100,1000,5000,10000,100000", "numbers of pods")
-	flag.IntVar(&f.karpenterMost, "karpenter-most", 5000, "most pods that Karpenter is given, twice as many in two of the mixes: its time grows with the square")
+	flag.IntVar(&f.karpenterMost, "karpenter-most", 5000, "most pods that Karpenter is given, twice as many of openb/l4: its time grows with the square")
 	flag.Uint64Var(&f.seed, "seed", 1, "seed of the sampling")
 	flag.BoolVar(&f.diverse, "diverse", true, "run Karpenter's own diverse-pod benchmark too")
 	flag.Parse()
