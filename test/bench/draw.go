@@ -16,7 +16,7 @@ func draw(dir string, rows, diverse []row) error {
 	pods := plot.Axis{Label: "pods", Log: true}
 	charts := map[string]plot.Chart{
 		"packing-cost.svg": {
-			Title: "Cost of the plan over the proven lower bound", X: pods, Y: plot.Axis{Label: "cost / bound", Min: 1, Max: 2},
+			Title: "Cost of the plan over the proven lower bound", X: pods, Y: plot.Axis{Label: "cost / bound", Min: 1, Max: 2.4},
 			Series: lines(rows, func(r row) float64 { return r.over(r.Answer.CostMicroUSD) }, func(r row) float64 { return r.over(r.Karpenter.CostMicroUSD) }),
 		},
 		"packing-time.svg": {

@@ -7,6 +7,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,7 +24,7 @@ type flags struct {
 	sizes                   []int
 	karpenterMost           int
 	seed                    uint64
-	diverse                 bool
+	diverse, redraw         bool
 }
 
 func main() {
@@ -49,6 +50,7 @@ func parse() (flags, error) {
 	flag.IntVar(&f.karpenterMost, "karpenter-most", 5000, "most pods that Karpenter is given, twice as many of openb/l4: its time grows with the square")
 	flag.Uint64Var(&f.seed, "seed", 1, "seed of the sampling")
 	flag.BoolVar(&f.diverse, "diverse", true, "run Karpenter's own diverse-pod benchmark too")
+	flag.BoolVar(&f.redraw, "redraw", false, "run nothing: write -page again from the results of the last run")
 	flag.Parse()
 	for s := range strings.SplitSeq(sizes, ",") {
 		n, err := strconv.Atoi(s)
@@ -64,21 +66,9 @@ func run(f flags) error {
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
 		return fmt.Errorf("making %s: %w", f.out, err)
 	}
-	rows, err := packing(f)
+	rows, diverse, err := results(f)
 	if err != nil {
 		return err
-	}
-	if err := write(filepath.Join(f.out, "packing.json"), rows); err != nil {
-		return err
-	}
-	var diverse []row
-	if f.diverse {
-		if diverse, err = diversePods(f); err != nil {
-			return err
-		}
-		if err := write(filepath.Join(f.out, "diverse.json"), diverse); err != nil {
-			return err
-		}
 	}
 	if f.page == "" {
 		return nil
@@ -92,6 +82,38 @@ func run(f flags) error {
 		}
 	}
 	return draw(filepath.Join(filepath.Dir(f.page), "img"), rows, diverse)
+}
+
+// results answers those of this run, which it writes, or with -redraw those of the last.
+func results(f flags) (rows, diverse []row, err error) {
+	at := func(name string) string { return filepath.Join(f.out, name) }
+	if f.redraw {
+		return rows, diverse, errors.Join(read(at("packing.json"), &rows), read(at("diverse.json"), &diverse))
+	}
+	if rows, err = packing(f); err != nil {
+		return nil, nil, err
+	}
+	if err := write(at("packing.json"), rows); err != nil {
+		return nil, nil, err
+	}
+	if !f.diverse {
+		return rows, nil, nil
+	}
+	if diverse, err = diversePods(f); err != nil {
+		return nil, nil, err
+	}
+	return rows, diverse, write(at("diverse.json"), diverse)
+}
+
+func read(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the results of the last run: %w", err)
+	}
+	return nil
 }
 
 func write(path string, v any) error {

@@ -43,8 +43,8 @@ type Chart struct {
 var palette = []string{"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"}
 
 const (
-	width, height                = 860, 420
-	left, right, topEdge, bottom = 72, 230, 48, 56
+	width, height                = 900, 420
+	left, right, topEdge, bottom = 72, 262, 48, 56
 )
 
 // canvas is where on the sheet a value lies.
