@@ -10,7 +10,7 @@ const knapsackNodes = 256 // search nodes of one knapsack
 // stepsFirst is the effort in columns that even the first answer takes: a few milliseconds.
 const stepsFirst = 20_000
 
-// DefaultSteps is the effort that Policy.Steps 0 stands for: on the mixes that the benchmarks know, up to a quarter of a second.
+// DefaultSteps is the effort that Policy.Steps 0 stands for: on the GPU mixes that the benchmarks know, about a quarter of a second of an idle core.
 const DefaultSteps = 1_500_000
 
 // solver works on a canonical problem. It holds scratch memory; nothing in it outlives Solve.
