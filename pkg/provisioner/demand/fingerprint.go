@@ -31,7 +31,7 @@ func (e encoding) fingerprint(spec *corev1.PodSpec) encoding {
 	if spec.OS != nil {
 		e = e.text(string(spec.OS.Name))
 	}
-	return e.placement(spec)
+	return e.flag(spec.SchedulingGroup != nil).placement(spec)
 }
 
 func (e encoding) container(c *corev1.Container, hostNetwork bool) encoding {

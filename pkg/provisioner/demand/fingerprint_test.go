@@ -58,6 +58,7 @@ func drawTwist(t *rapid.T) func(*corev1.Pod) {
 		func(s *corev1.PodSpec) {
 			s.OS = &corev1.PodOS{Name: corev1.OSName([]string{"", "linux", "windows"}[n])}
 		},
+		func(s *corev1.PodSpec) { s.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: &amount} },
 		func(s *corev1.PodSpec) { s.ResourceClaims = []corev1.PodResourceClaim{{Name: amount}} },
 		func(s *corev1.PodSpec) { s.TopologySpreadConstraints = append(s.TopologySpreadConstraints, spread) },
 		func(s *corev1.PodSpec) {
@@ -123,6 +124,7 @@ func TestFingerprintCoversWhatIsRead_catches(t *testing.T) {
 	// As if a field were missing in the fingerprint: the first pod's value stands for that of all.
 	missing := map[string]func(first, s *corev1.PodSpec){
 		"overhead":   func(first, s *corev1.PodSpec) { s.Overhead = first.Overhead },
+		"group":      func(first, s *corev1.PodSpec) { s.SchedulingGroup = first.SchedulingGroup },
 		"volumes":    func(first, s *corev1.PodSpec) { s.Volumes = first.Volumes },
 		"priority":   func(first, s *corev1.PodSpec) { s.Priority = first.Priority },
 		"containers": func(first, s *corev1.PodSpec) { s.InitContainers = first.InitContainers },

@@ -45,6 +45,11 @@ func unsupported(pod *corev1.Pod) string {
 		p.add("spec.resourceClaims", "GPUs by dynamic resource allocation are not supported yet; ask for %s in resources.limits instead",
 			v1alpha1.ResourceGPU)
 	}
+	// kube-scheduler binds the pods of a PodGroup together or not at all, under a policy and constraints that only the group tells. A node
+	// for some of them would be bought for nobody. Where the feature is off the API server drops the field.
+	if spec.SchedulingGroup != nil {
+		p.add("spec.schedulingGroup", "pods of a PodGroup, which are scheduled together, are not supported yet; leave the field out")
+	}
 	if spec.OS != nil && spec.OS.Name != corev1.Linux {
 		p.add("spec.os", "only Linux nodes are launched; leave it out or say linux")
 	}

@@ -36,8 +36,10 @@ func TestUnsupported(t *testing.T) {
 		"a label selector that is not valid": {affinity(corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{
 			{Weight: 1, PodAffinityTerm: corev1.PodAffinityTerm{TopologyKey: "zone", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a b": ""}}}},
 		}}}), []string{"spec.affinity.podAntiAffinity.preferred", "not valid"}},
-		"a skew below 1":       {spread(0), []string{"maxSkew"}},
-		"resource claims":      {func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "x"}} }, []string{"spec.resourceClaims", "nvidia.com/gpu"}},
+		"a skew below 1":  {spread(0), []string{"maxSkew"}},
+		"resource claims": {func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "x"}} }, []string{"spec.resourceClaims", "nvidia.com/gpu"}},
+		"a scheduling group": {func(p *corev1.Pod) { p.Spec.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: new("ring")} },
+			[]string{"spec.schedulingGroup", "PodGroup"}},
 		"MIG":                  {asks("nvidia.com/mig-1g.5gb", "1"), []string{"resources.requests[nvidia.com/mig-1g.5gb]", "whole GPUs"}},
 		"shared":               {asks("nvidia.com/gpu.shared", "1"), []string{"resources.requests[nvidia.com/gpu.shared]", "whole GPUs"}},
 		"fraction":             {asks("nvidia.com/gpu", "500m"), []string{"500m is not a whole number"}},
