@@ -10,7 +10,7 @@ import (
 
 // BenchmarkDiverse plans Karpenter's diverse pods with Slipway alone, for a profile.
 func BenchmarkDiverse(b *testing.B) {
-	for _, n := range []int{1000, 5000} {
+	for _, n := range []int{100, 1000, 5000} {
 		b.Run(fmt.Sprintf("pods=%d", n), func(b *testing.B) {
 			v := viewOf(diverseTypes(), []cloud.Market{cloud.OnDemand, cloud.Spot}, []string{"test-zone-1", "test-zone-2", "test-zone-3"})
 			v.Daemons = nil

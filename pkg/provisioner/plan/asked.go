@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -20,10 +21,9 @@ type asked struct {
 
 // promise is a pod that has been meant for a place.
 type promise struct {
-	pod    demand.Pod
-	asked  int    // index of its demand
-	bins   []*bin // in the order in which they are tried
-	placed bool
+	asked, at int    // its demand and which of that demand's pods it is
+	bins      []*bin // in the order in which they are tried
+	placed    bool
 }
 
 // setAside takes out the pods that the solver has no say in: those that ask for what is not understood, those that their scheduler
@@ -39,19 +39,15 @@ func (g *growth) setAside() {
 			g.hold(d, d.Pods, v1alpha1.HeldUnsupported, because)
 			continue
 		}
-		a := asked{demand: d, levels: g.levelsOf(&d.Select)}
-		for _, pod := range d.Pods {
-			if refusal, refused := g.view.Refused[pod.UID]; refused && refusal.Until.After(g.view.Now) {
-				g.hold(d, []demand.Pod{pod}, v1alpha1.HeldNotBound, fmt.Sprintf(
-					"node %s was launched for this pod, and its scheduler did not bind it there: %s. See what keeps the pod off that node; "+
-						"the next try is after %s", refusal.Node, refusal.Message, clock(refusal.Until)))
-				continue
-			}
-			meant := promised[pod.UID]
-			if b := accepting(nominated[pod.Nominated], a.levels); b != nil {
+		a := asked{demand: d, pods: g.bindable(d), levels: g.levelsOf(&d.Select)}
+		for at := range a.pods {
+			meant := promised[a.pods[at].UID]
+			if b := accepting(nominated[a.pods[at].Nominated], a.levels); b != nil {
 				meant = append([]*bin{b}, meant...)
 			}
-			promises = append(promises, promise{pod: pod, asked: len(all), bins: meant})
+			if len(meant) > 0 {
+				promises = append(promises, promise{asked: len(all), at: at, bins: meant})
+			}
 		}
 		all = append(all, a)
 	}
@@ -59,16 +55,57 @@ func (g *growth) setAside() {
 	if g.neighbourly {
 		g.places.world = topology.NewWorld(g.places.list) // with those who were kept
 	}
-	for i := range promises {
-		if p := &promises[i]; !p.placed {
-			all[p.asked].pods = append(all[p.asked].pods, p.pod)
-		}
+	for i, placed := range placedOf(promises) {
+		all[i].pods = without(all[i].pods, placed)
 	}
 	for _, a := range all {
 		if len(a.pods) > 0 {
 			g.asked = append(g.asked, a)
 		}
 	}
+}
+
+// bindable answers the pods of a demand but those that their scheduler refused, which it holds. Nobody may change them.
+func (g *growth) bindable(d *demand.Demand) []demand.Pod {
+	if len(g.view.Refused) == 0 {
+		return slices.Clip(d.Pods)
+	}
+	var list []demand.Pod
+	for _, pod := range d.Pods {
+		refusal, refused := g.view.Refused[pod.UID]
+		if !refused || !refusal.Until.After(g.view.Now) {
+			list = append(list, pod)
+			continue
+		}
+		g.hold(d, []demand.Pod{pod}, v1alpha1.HeldNotBound, fmt.Sprintf(
+			"node %s was launched for this pod, and its scheduler did not bind it there: %s. See what keeps the pod off that node; "+
+				"the next try is after %s", refusal.Node, refusal.Message, clock(refusal.Until)))
+	}
+	return list
+}
+
+// placedOf answers which pods of each demand went where they were meant to go.
+func placedOf(promises []promise) map[int]map[int]bool {
+	placed := map[int]map[int]bool{}
+	for _, p := range promises {
+		if p.placed {
+			if placed[p.asked] == nil {
+				placed[p.asked] = map[int]bool{}
+			}
+			placed[p.asked][p.at] = true
+		}
+	}
+	return placed
+}
+
+func without(pods []demand.Pod, placed map[int]bool) []demand.Pod {
+	list := make([]demand.Pod, 0, len(pods)-len(placed))
+	for at := range pods {
+		if !placed[at] {
+			list = append(list, pods[at])
+		}
+	}
+	return list
 }
 
 // keepAll leaves pods where they were meant to go if there is room and their neighbours allow it. Who waits for another to come first (by
@@ -79,10 +116,11 @@ func (g *growth) keepAll(all []asked, promises []promise) {
 		again = false
 		for i := range promises {
 			p := &promises[i]
+			pod := all[p.asked].pods[p.at]
 			for _, b := range p.bins {
-				if !p.placed && g.keep(b, all[p.asked].demand, p.pod) && (keeper == nil || keeper.Join(p.asked, g.binAt(b.index))) {
+				if !p.placed && g.keep(b, all[p.asked].demand, pod) && (keeper == nil || keeper.Join(p.asked, g.binAt(b.index))) {
 					b.free = b.free.Sub(all[p.asked].demand.Requests)
-					g.place(b, p.pod)
+					g.place(b, pod)
 					p.placed, again = true, keeper != nil
 				}
 			}

@@ -3,8 +3,8 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,7 +12,6 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
-	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
 // maxClaimPrefix keeps a claim's name, and the labels that carry it, within 63 characters: prefix, dash, 10 hex digits.
@@ -46,14 +45,10 @@ func (g *growth) claimSpec(choices []int) v1alpha1.NodeClaimSpec {
 	return c
 }
 
-// claim makes the NodeClaim of one planned node. Its name follows from what it is for, so that a create whose reply was lost
-// is recognised when it is repeated.
-func (g *growth) claim(spec v1alpha1.NodeClaimSpec, first *offer, pods []demand.Pod, expected int) v1alpha1.NodeClaim {
+// claim makes the NodeClaim of one planned node, whose spec is complete. Its name follows from what it is for, so that a create whose
+// reply was lost is recognised when it is repeated.
+func (g *growth) claim(spec v1alpha1.NodeClaimSpec, first *offer) v1alpha1.NodeClaim {
 	c := v1alpha1.NodeClaim{Spec: spec}
-	for _, p := range pods {
-		c.Spec.Pods = append(c.Spec.Pods, v1alpha1.PodRef{Namespace: p.Namespace, Name: p.Name, UID: p.UID})
-	}
-	c.Spec.Why = why(&spec, pods, expected)
 	c.ObjectMeta = metav1.ObjectMeta{
 		Name:       g.claimName(&c.Spec),
 		Labels:     map[string]string{v1alpha1.LabelProvisioner: c.Spec.Provisioner, v1alpha1.LabelNodeClass: c.Spec.NodeClassRef.Name},
@@ -66,18 +61,32 @@ func (g *growth) claim(spec v1alpha1.NodeClaimSpec, first *offer, pods []demand.
 	return c
 }
 
-// claimName is the Provisioner's name and a hash of the decision: its instant, the choices and the pods.
+// claimName is the Provisioner's name and a hash of the decision: its instant, the choices and the pods, a line for each.
 func (g *growth) claimName(spec *v1alpha1.NodeClaimSpec) string {
-	h := sha256.New()
-	fmt.Fprintln(h, g.view.Now.UnixNano(), len(g.decision.Create), spec.Provisioner, spec.Market)
-	for _, c := range spec.Choices {
-		fmt.Fprintln(h, c.InstanceType, c.Zone)
+	text := strconv.AppendInt(g.text[:0], g.view.Now.UnixNano(), 10)
+	text = strconv.AppendInt(append(text, ' '), int64(len(g.decision.Create)), 10)
+	text = line(append(text, ' '), spec.Provisioner, spec.Market)
+	for i := range spec.Choices {
+		text = line(text, spec.Choices[i].InstanceType, spec.Choices[i].Zone)
 	}
-	for _, p := range spec.Pods {
-		fmt.Fprintln(h, p.UID)
+	for i := range spec.Pods {
+		text = line(text, string(spec.Pods[i].UID))
 	}
+	g.text = text
+	sum := sha256.Sum256(text)
 	prefix := strings.TrimRight(spec.Provisioner[:min(len(spec.Provisioner), maxClaimPrefix)], "-.")
-	return prefix + "-" + hex.EncodeToString(h.Sum(nil))[:10]
+	return prefix + "-" + hex.EncodeToString(sum[:5])
+}
+
+// line appends words, and ends the line.
+func line(text []byte, words ...string) []byte {
+	for i, w := range words {
+		if i > 0 {
+			text = append(text, ' ')
+		}
+		text = append(text, w...)
+	}
+	return append(text, '\n')
 }
 
 func merged(a, b map[string]string) map[string]string {

@@ -10,7 +10,6 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/binpack"
 	"github.com/slipway-sh/slipway/pkg/cloud"
-	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
 // maxConsidered bounds the shapes that a claim names.
@@ -139,16 +138,28 @@ func (j *judgement) shape(i int, spec *v1alpha1.NodeClaimSpec, verdict v1alpha1.
 	return c
 }
 
-// why says in one sentence what the node is bought for, what it leaves, and what would have come next.
-func why(spec *v1alpha1.NodeClaimSpec, pods []demand.Pod, expected int) string {
+// reasons answers why for the copies of a node, which hold equally many pods.
+func reasons(spec *v1alpha1.NodeClaimSpec, expected int) func(pods int, moving bool) string {
+	said := map[bool]string{}
+	return func(pods int, moving bool) string {
+		if said[moving] == "" {
+			said[moving] = why(spec, pods, expected, moving)
+		}
+		return said[moving]
+	}
+}
+
+// why says in one sentence what the node is bought for, what it leaves, and what would have come next. moving: its first pod is one that
+// still runs on a node which EC2 takes.
+func why(spec *v1alpha1.NodeClaimSpec, pods, expected int, moving bool) string {
 	at := slices.IndexFunc(spec.Considered, func(c v1alpha1.ConsideredShape) bool { return c.Verdict == v1alpha1.ShapeChosen })
 	chosen := &spec.Considered[at]
 	count := "1 pod"
-	if len(pods) != 1 {
-		count = fmt.Sprintf("%d pods", len(pods))
+	if pods != 1 {
+		count = fmt.Sprintf("%d pods", pods)
 	}
 	text := fmt.Sprintf("%s in %s (%s) at $%s/h for %s", chosen.InstanceType, chosen.Zone, chosen.Market, chosen.PricePerHour, count)
-	if len(pods) > 0 && pods[0].Moving {
+	if moving {
 		text += " of a node that EC2 takes"
 	}
 	text += ", leaving " + showLeftover(chosen.Leftover)

@@ -220,26 +220,7 @@ func share(size binpack.Vector, base *binpack.Problem, offer int) int64 {
 // hand gives each portion its pods, and what is left over its reason.
 func (g *growth) hand(s *stage, items []item, l *lessons) {
 	next := make([]int, len(g.asked))
-	take := func(it *item, n int) waiting {
-		w := waiting{demand: g.asked[it.shares[0].Member].demand}
-		for range n {
-			w.unit = 0
-			for _, share := range it.shares {
-				from := next[share.Member]
-				next[share.Member] += share.Pods
-				w.unit += share.Pods
-				w.pods = append(w.pods, g.asked[share.Member].pods[from:next[share.Member]]...)
-			}
-		}
-		if len(it.shares) > 1 {
-			for _, share := range it.shares {
-				for range share.Pods {
-					w.owners = append(w.owners, g.asked[share.Member].demand)
-				}
-			}
-		}
-		return w
-	}
+	take := func(it *item, n int) waiting { return g.draw(it, n, next) }
 	for _, p := range s.portions {
 		s.waiting = append(s.waiting, take(p.item, p.n))
 	}
@@ -265,6 +246,33 @@ func (g *growth) hand(s *stage, items []item, l *lessons) {
 			leave(it, it.count, topology.Left{Class: i, Count: it.count, Most: true})
 		}
 	}
+}
+
+// draw takes the pods of the next n items; next counts for each asked demand those that have been taken.
+func (g *growth) draw(it *item, n int, next []int) waiting {
+	first := it.shares[0]
+	w := waiting{demand: g.asked[first.Member].demand}
+	if len(it.shares) == 1 {
+		from := next[first.Member]
+		next[first.Member] += n * first.Pods
+		w.unit, w.pods = first.Pods, slices.Clip(g.asked[first.Member].pods[from:next[first.Member]])
+		return w
+	}
+	for range n {
+		w.unit = 0
+		for _, share := range it.shares {
+			from := next[share.Member]
+			next[share.Member] += share.Pods
+			w.unit += share.Pods
+			w.pods = append(w.pods, g.asked[share.Member].pods[from:next[share.Member]]...)
+		}
+	}
+	for _, share := range it.shares {
+		for range share.Pods {
+			w.owners = append(w.owners, g.asked[share.Member].demand)
+		}
+	}
+	return w
 }
 
 // ask states a portion as a demand of the problem.

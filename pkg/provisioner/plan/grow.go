@@ -49,6 +49,7 @@ type growth struct {
 	asked       []asked
 	names       []corev1.ResourceName // what the first dimensions of the problem are
 	waiting     []waiting             // by demand of the problem
+	text        []byte                // scratch
 	decision    Decision
 }
 
@@ -93,23 +94,7 @@ func (g *growth) take(a answer) {
 			}
 		}
 	}
-	specs := make([]v1alpha1.NodeClaimSpec, len(a.solved.Nodes))
-	for i, n := range a.solved.Nodes {
-		specs[i] = g.claimSpec(n.Offerings)
-	}
-	s := newSearch(g, &a.problem, &a.solved, specs)
-	for i, n := range a.solved.Nodes {
-		s.rank(&n, &specs[i])
-		for range n.Copies {
-			var on []demand.Pod
-			for _, c := range n.Contents {
-				on = append(on, pods(c)...)
-			}
-			g.decision.Create = append(g.decision.Create, g.claim(specs[i], &g.offers[n.Offerings[0]], on, places(n.Expected)))
-		}
-		// Not what the solver answers: its prices are raised by what interruptions, starts and idling cost.
-		g.decision.CostMicroUSDPerHour += int64(n.Copies) * g.offers[n.Offerings[0]].source.PriceMicroUSDPerHour
-	}
+	s := g.create(&a, pods)
 	g.decision.ExpectedMicroUSDPerHour = a.solved.CostMicroUSDPerHour
 	g.decision.LowerBoundMicroUSDPerHour = a.solved.LowerBoundMicroUSDPerHour
 	for _, h := range a.solved.Held {
@@ -123,6 +108,45 @@ func (g *growth) take(a answer) {
 	slices.SortStableFunc(g.decision.Held, func(a, b Held) int {
 		return cmp.Or(cmp.Compare(a.Demand, b.Demand), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Message, b.Message))
 	})
+}
+
+// create makes the claims of the new nodes, with pods for their contents, and answers a search of what they leave. What equal nodes have in
+// common is found once for all of them.
+func (g *growth) create(a *answer, pods func(binpack.Content) []demand.Pod) *search {
+	specs := make([]v1alpha1.NodeClaimSpec, len(a.solved.Nodes))
+	nodes := 0
+	for i, n := range a.solved.Nodes {
+		specs[i] = g.claimSpec(n.Offerings)
+		nodes += n.Copies
+	}
+	s := newSearch(g, &a.problem, &a.solved, specs)
+	g.decision.Create = slices.Grow(g.decision.Create, nodes)
+	for i, n := range a.solved.Nodes {
+		s.rank(&n, &specs[i])
+		why := reasons(&specs[i], places(n.Expected))
+		first := &g.offers[n.Offerings[0]]
+		for range n.Copies {
+			spec, moving := specs[i], false
+			for _, c := range n.Contents {
+				list := pods(c)
+				moving = moving || len(spec.Pods) == 0 && list[0].Moving
+				spec.Pods = appendRefs(spec.Pods, list)
+			}
+			spec.Why = why(len(spec.Pods), moving)
+			g.decision.Create = append(g.decision.Create, g.claim(spec, first))
+		}
+		// Not what the solver answers: its prices are raised by what interruptions, starts and idling cost.
+		g.decision.CostMicroUSDPerHour += int64(n.Copies) * first.source.PriceMicroUSDPerHour
+	}
+	return s
+}
+
+func appendRefs(refs []v1alpha1.PodRef, pods []demand.Pod) []v1alpha1.PodRef {
+	refs = slices.Grow(refs, len(pods))
+	for i := range pods {
+		refs = append(refs, v1alpha1.PodRef{Namespace: pods[i].Namespace, Name: pods[i].Name, UID: pods[i].UID})
+	}
+	return refs
 }
 
 // byOwner divides pods of whole places by their demands, in the order of these.
