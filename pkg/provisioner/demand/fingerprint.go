@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // fingerprint encodes, as it stands, every field of a pod's spec that Requests, SelectionOf, PodPriority, hostPorts and unsupported read. Pods of one
@@ -53,7 +54,8 @@ func (e encoding) placement(spec *corev1.PodSpec) encoding {
 	return e.selection(&s)
 }
 
-// amounts is in the order of the names. Amounts that are no integer are written as they are spelt canonically.
+// amounts is in the order of the names. Amounts that are no integer are written in thousandths or, if they are not of those either, as they
+// are spelt canonically.
 func (e encoding) amounts(list corev1.ResourceList) encoding {
 	var few [8]corev1.ResourceName // on the stack
 	names := few[:0]
@@ -66,9 +68,11 @@ func (e encoding) amounts(list corev1.ResourceList) encoding {
 		q := list[name]
 		e = e.text(string(name))
 		if n, whole := q.AsInt64(); whole {
-			e = e.flag(true).number(n)
+			e = append(e, 1).number(n)
+		} else if milli := q.MilliValue(); q.Cmp(*resource.NewMilliQuantity(milli, resource.DecimalSI)) == 0 {
+			e = append(e, 2).number(milli)
 		} else {
-			e = e.flag(false).text(q.String())
+			e = append(e, 0).text(q.String())
 		}
 	}
 	return e

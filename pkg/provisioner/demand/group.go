@@ -1,7 +1,6 @@
 package demand
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -14,7 +13,12 @@ func Group(pods []*corev1.Pod) []Demand {
 	return NewNeighbourhood(Surroundings{Waiting: pods}).Demands()
 }
 
-func waiting(pod *corev1.Pod) Pod {
+// entry is the pod as a part of its demand.
+func (w *waitingPod) entry() Pod {
+	pod := w.pod
+	if w.moving {
+		return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Moving: true}
+	}
 	p := Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Since: pod.CreationTimestamp.UTC(), Nominated: Expected(pod)}
 	if c := scheduled(pod); c != nil {
 		p.Scheduler = c.Message
@@ -27,28 +31,34 @@ func waiting(pod *corev1.Pod) Pod {
 
 // groups collects pods by what they ask for and who chooses them.
 type groups struct {
-	byContent map[string]*Demand // by encoding.demand
-	byPrint   map[string]*Demand // by encoding.fingerprint, what is asked of neighbours and volumes, and who chooses: the short way to the same
+	byContent map[string]*group // by encoding.demand
+	byPrint   map[string]*group // by encoding.fingerprint, what is asked of neighbours and volumes, and who chooses: the short way to the same
 	buffer    encoding
 }
 
+// group is a demand on its way.
+type group struct {
+	demand *Demand
+	pods   []*waitingPod
+}
+
 func newGroups() *groups {
-	return &groups{byContent: map[string]*Demand{}, byPrint: map[string]*Demand{}}
+	return &groups{byContent: map[string]*group{}, byPrint: map[string]*group{}}
 }
 
 func (g *groups) add(w *waitingPod, chosen *choice) {
 	g.buffer = g.buffer[:0].number(int64(w.asks.id)).number(int64(w.held.id)).number(int64(chosen.id)).fingerprint(&w.pod.Spec)
-	d, ok := g.byPrint[string(g.buffer)]
+	of, ok := g.byPrint[string(g.buffer)]
 	if !ok {
 		printed := string(g.buffer)
-		d = g.of(w, chosen)
-		g.byPrint[printed] = d
+		of = g.of(w, chosen)
+		g.byPrint[printed] = of
 	}
-	d.Pods = append(d.Pods, w.entry)
+	of.pods = append(of.pods, w)
 }
 
-// of answers the demand that the pod belongs to, a new one if there is none.
-func (g *groups) of(w *waitingPod, chosen *choice) *Demand {
+// of answers the group that the pod belongs to, a new one if there is none.
+func (g *groups) of(w *waitingPod, chosen *choice) *group {
 	d := &Demand{
 		Requests:    Requests(w.pod),
 		Select:      SelectionOf(&w.pod.Spec),
@@ -66,8 +76,9 @@ func (g *groups) of(w *waitingPod, chosen *choice) *Demand {
 	d.Key = g.buffer.key()
 	// What is not valid about the selection follows from the selection, which is in the key already.
 	d.Unsupported = join(d.Unsupported, invalid(&d.Select))
-	g.byContent[string(g.buffer)] = d
-	return d
+	known := &group{demand: d}
+	g.byContent[string(g.buffer)] = known
+	return known
 }
 
 func join(a, b string) string {
@@ -79,14 +90,25 @@ func join(a, b string) string {
 
 func (g *groups) demands() []Demand {
 	all := make([]Demand, 0, len(g.byContent))
-	for _, d := range g.byContent {
-		slices.SortFunc(d.Pods, comparePods)
-		all = append(all, *d)
+	for _, of := range g.byContent {
+		slices.SortFunc(of.pods, func(a, b *waitingPod) int { return comparePods(a.pod, b.pod) })
+		of.demand.Pods = make([]Pod, len(of.pods))
+		for i, w := range of.pods {
+			of.demand.Pods[i] = w.entry()
+		}
+		all = append(all, *of.demand)
 	}
 	slices.SortFunc(all, func(a, b Demand) int { return strings.Compare(a.Key, b.Key) })
 	return all
 }
 
-func comparePods(a, b Pod) int {
-	return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name), cmp.Compare(a.UID, b.UID))
+// comparePods looks no further than it has to: it is called some 15 times for each pod.
+func comparePods(a, b *corev1.Pod) int {
+	if c := strings.Compare(a.Namespace, b.Namespace); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	return strings.Compare(string(a.UID), string(b.UID))
 }

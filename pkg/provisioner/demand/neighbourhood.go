@@ -51,10 +51,10 @@ type Company struct {
 
 // waitingPod is a pod that becomes part of a demand.
 type waitingPod struct {
-	pod   *corev1.Pod
-	entry Pod
-	asks  *asks
-	held  *held
+	pod    *corev1.Pod
+	moving bool // its successor, that is
+	asks   *asks
+	held   *held
 }
 
 // NewNeighbourhood reads all pods. The order of pods makes no difference. O(pods x labels that selectors ask for), and pods that neither
@@ -97,7 +97,8 @@ func NewNeighbourhood(s Surroundings) *Neighbourhood {
 
 // ours are the pods that become demands.
 func (n *Neighbourhood) ours(s Surroundings) []waitingPod {
-	var first, moving, staying []*corev1.Pod
+	first := make([]*corev1.Pod, 0, len(s.Waiting))
+	var moving, staying []*corev1.Pod
 	for _, pod := range s.Waiting {
 		if Classify(pod) == Ours {
 			first = append(first, pod)
@@ -121,11 +122,10 @@ func (n *Neighbourhood) ours(s Surroundings) []waitingPod {
 	}
 	pods := make([]waitingPod, 0, len(first)+len(moving))
 	for _, pod := range first {
-		pods = append(pods, waitingPod{pod, waiting(pod), n.reader.of(pod), n.storage.of(pod, false)})
+		pods = append(pods, waitingPod{pod, false, n.reader.of(pod), n.storage.of(pod, false)})
 	}
 	for _, pod := range moving {
-		entry := Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Moving: true}
-		pods = append(pods, waitingPod{pod, entry, n.reader.of(pod), n.storage.of(pod, true)})
+		pods = append(pods, waitingPod{pod, true, n.reader.of(pod), n.storage.of(pod, true)})
 	}
 	return pods
 }

@@ -119,6 +119,9 @@ func askForGPU(containers []corev1.Container) bool {
 }
 
 func hasGPU(list corev1.ResourceList) bool {
+	if q := list[v1alpha1.ResourceGPU]; q.Sign() > 0 {
+		return true // mostly, and a look-up is cheaper than to go through a map
+	}
 	for name, q := range list {
 		if (wholeGPU(name) || partialGPU(name)) && q.Sign() > 0 {
 			return true
