@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math"
@@ -11,6 +12,7 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // admission does to a manifest's pods what an API server and the scheduler's first look do to those of a cluster: priority and runtime
@@ -40,6 +42,33 @@ func newAdmission(manifests []Manifest, now time.Time, assume func(string, ...an
 		}
 	}
 	return a
+}
+
+// live adds the classes of a live cluster, but for those that a manifest replaces.
+func (a *admission) live(ctx context.Context, cluster client.Reader) error {
+	var priorities schedulingv1.PriorityClassList
+	var runtimes nodev1.RuntimeClassList
+	if err := cluster.List(ctx, &priorities); err != nil {
+		return reading("PriorityClass.scheduling.k8s.io", err)
+	}
+	if err := cluster.List(ctx, &runtimes); err != nil {
+		return reading("RuntimeClass.node.k8s.io", err)
+	}
+	for i := range priorities.Items {
+		class := &priorities.Items[i]
+		if a.priorities[class.Name] == nil {
+			a.priorities[class.Name] = class
+			if class.GlobalDefault && a.fallback == nil {
+				a.fallback = class
+			}
+		}
+	}
+	for i := range runtimes.Items {
+		if class := &runtimes.Items[i]; a.runtimes[class.Name] == nil {
+			a.runtimes[class.Name] = class
+		}
+	}
+	return nil
 }
 
 // admit fills in what the pod lacks. What the pod shares with others is not changed.

@@ -55,6 +55,9 @@ func (g *gathering) objects(ctx context.Context) error {
 	}
 	represented := g.represented(given)
 	admit := newAdmission(g.Manifests, g.Now, g.assume)
+	if err := g.overlay(ctx, admit); err != nil {
+		return err
+	}
 	for i := range g.Manifests {
 		if m := &g.Manifests[i]; given[referenceOf(m)] == m {
 			if err := g.object(m, given, represented, admit); err != nil {
@@ -166,6 +169,7 @@ func (g *gathering) workload(w *workload, admit *admission) error {
 	if err != nil {
 		return err
 	}
+	pods = g.lacking(shown, pods)
 	total := len(g.world.kinds[schema.GroupKind{Kind: "Pod"}])
 	if total+len(pods) > maxPods {
 		return fmt.Errorf("with it there are %d pods; a simulation takes %d", total+len(pods), maxPods)

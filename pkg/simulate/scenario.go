@@ -67,6 +67,7 @@ type gathering struct {
 	skipped []Skipped
 	owners  map[types.UID]string
 	classes *nodeClasses
+	running map[string]map[string]bool // of a live cluster that manifests are laid over: the names of pods by their workload
 }
 
 // Gather answers the View that a controller would have. The error joins what is wrong with the manifests, each with file, document

@@ -94,7 +94,7 @@ func (w *world) List(ctx context.Context, list client.ObjectList, opts ...client
 	var all []runtime.Object
 	if w.live != nil {
 		if err := w.live.List(ctx, list, opts...); err != nil && !meta.IsNoMatchError(err) && !apierrors.IsNotFound(err) {
-			return reading(kind, err)
+			return reading(kind.String(), err)
 		}
 		if all, err = w.keep(list, added); err != nil {
 			return err
@@ -152,7 +152,7 @@ func compareKeys(a, b client.ObjectKey) int {
 }
 
 // reading says what was read, and which permission lacks.
-func reading(kind schema.GroupKind, err error) error {
+func reading(kind string, err error) error {
 	if apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
 		return fmt.Errorf("reading %s of the cluster: the kubeconfig's user needs the verb list for it in all namespaces: %w", kind, err)
 	}
