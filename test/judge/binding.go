@@ -127,13 +127,18 @@ const orders = 20
 
 // run binds the placed pods one after another, each to its node, in whatever order is accepted, and answers what is refused in every
 // order that was tried. What was on its way before the decision joins before what is bought by it, and has taken its pods by then or has
-// not: both are tried.
+// not: both are tried; so are worlds in which pods that were nominated before are bound first.
 func (b *binding) run(ctx context.Context, random *rand.Rand) ([]string, error) {
 	before := b.save()
 	var refused []string
 	for i := range orders {
 		if i > 0 {
 			b.restore(before)
+		}
+		if i >= orders/2 {
+			if err := b.bindNominated(ctx); err != nil {
+				return nil, err
+			}
 		}
 		stuck, err := b.order(ctx, i%4 < 2)
 		if err != nil || len(stuck) == 0 {

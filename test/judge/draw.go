@@ -138,8 +138,11 @@ func (d *draw) market() {
 
 var spaces = []string{"default", "lab-a", "lab-b"}
 
+// systemSpace is that of DaemonSets.
+const systemSpace = "kube-system"
+
 func (d *draw) namespaces() {
-	for _, name := range spaces {
+	for _, name := range slices.Concat(spaces, []string{systemSpace}) {
 		d.add(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
 			corev1.LabelMetadataName: name, "kind": name[:3]}}}, "ns")
 	}

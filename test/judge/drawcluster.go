@@ -160,10 +160,10 @@ func (d *draw) daemonSets() {
 	}
 	for range 1 + d.IntN(2) {
 		ds := &appsv1.DaemonSet{}
-		ds.Namespace = pick(d, spaces...)
+		// A workload's topology spread counts none of them: what DaemonSets' pods on nodes to be bought mean for others' spread and affinity
+		// over zones is not foreseen.
+		ds.Namespace = systemSpace
 		t := &ds.Spec.Template
-		// A workload's selector that means only itself does not choose them: what DaemonSets' pods on nodes to be bought mean for others'
-		// spread and affinity over zones is not foreseen.
 		t.Labels = map[string]string{"name": "agent"}
 		t.Spec.Containers = []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{
 			Requests: amounts("cpu", pick(d, "100m", "600m", "2"), "memory", pick(d, "100Mi", "3Gi"))}}}

@@ -14,6 +14,7 @@ import (
 var (
 	first  = flag.Uint64("seed", 1, "the first world's seed")
 	worlds = flag.Int("worlds", 1000, "how many worlds to judge")
+	strict = flag.Bool("strict", false, "excuse no pod that is held although there is a place")
 	only   = flag.String("features", "", "features that a world may have, with commas between; empty: any")
 )
 
@@ -72,7 +73,11 @@ func judgeOnce(t *testing.T, w *world, seed uint64, total *tally) verdict {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
 	total.count(w, v)
-	total.excused += len(v.missed) - len(inexcusable(w, v))
+	for _, m := range v.missed {
+		if why := excuse(w, m.pod); why != "" {
+			total.excused, total.excuses[why] = total.excused+1, total.excuses[why]+1
+		}
+	}
 	if len(faults(w, v)) > 0 {
 		wanted := kind(faults(w, v)[0])
 		small := shrink(w, 600, func(smaller *world) bool {
@@ -110,29 +115,32 @@ func faults(w *world, v verdict) []string {
 	return list
 }
 
-// inexcusable are the pods that should not have been held. Where pods depend on each other the planner settles on one way to divide them
-// before it knows what fits where, and may hold a pod that another way would have served: TestDecisions bounds how often.
+// inexcusable are the pods that should not have been held, with -strict all that have a place. Where pods depend on each other the planner
+// settles on one way to divide them before it knows what fits where, and may hold a pod that another way would have served: TestDecisions
+// bounds how often.
 func inexcusable(w *world, v verdict) []miss {
-	var list []miss
-	for _, m := range v.missed {
-		if !entangled(w, m.pod) {
-			list = append(list, m)
-		}
-	}
-	return list
+	return slices.DeleteFunc(slices.Clone(v.missed), func(m miss) bool { return excuse(w, m.pod) != "" && !*strict })
 }
 
-// entangled tells whether where the pod may go depends on where others are, or which volumes they take.
-func entangled(w *world, pod *corev1.Pod) bool {
-	depends := func(p *corev1.Pod) bool {
-		return slices.ContainsFunc(wants(p), func(what string) bool { return what == "near" || what == "apart" || what == "spread:DoNotSchedule" })
+// excuse says why a pod may be held that has a place; empty: it may not.
+func excuse(w *world, pod *corev1.Pod) string {
+	for _, what := range []string{"near", "apart", "spread:DoNotSchedule"} {
+		if slices.Contains(wants(pod), what) {
+			return what
+		}
 	}
-	if depends(pod) || contends(w, pod) {
-		return true
+	if contends(w, pod) {
+		return "contends"
 	}
-	bound := false
-	each(w, func(p *corev1.Pod) { bound = bound || slices.Contains(wants(p), "apart") || clings(p) })
-	return bound
+	apart, cling := false, false
+	each(w, func(p *corev1.Pod) { apart = apart || slices.Contains(wants(p), "apart"); cling = cling || clings(p) })
+	switch {
+	case apart:
+		return "apart of others"
+	case cling:
+		return "near on a node"
+	}
+	return ""
 }
 
 // clings tells whether the pod must share a node with others: these are then planned for as one, and none of them is placed where the pod's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -156,15 +157,35 @@ func (s *scheduler) bind(pod *corev1.Pod, node string) error {
 	return nil
 }
 
+// bindNominated binds those that others make room for, as far as they fit by now.
+func (s *scheduler) bindNominated(ctx context.Context) error {
+	for _, node := range slices.Sorted(maps.Keys(s.nominated.pods)) {
+		list := s.nominated.pods[node]
+		s.nominated.pods[node] = slices.DeleteFunc(slices.Clone(list), func(info fwk.PodInfo) bool {
+			return s.node(node) != nil && s.fits(ctx, info.GetPod(), node) == nil
+		})
+		for _, info := range list {
+			if slices.Contains(s.nominated.pods[node], info) {
+				continue
+			}
+			if err := s.bind(info.GetPod(), node); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // saved is a state to go back to.
 type saved struct {
-	nodes  []*corev1.Node
-	pods   []*corev1.Pod
-	stored map[reflect.Type][]any
+	nominated map[string][]fwk.PodInfo
+	nodes     []*corev1.Node
+	pods      []*corev1.Pod
+	stored    map[reflect.Type][]any
 }
 
 func (s *scheduler) save() saved {
-	was := saved{slices.Clone(s.nodes), slices.Clone(s.pods), map[reflect.Type][]any{}}
+	was := saved{maps.Clone(s.nominated.pods), slices.Clone(s.nodes), slices.Clone(s.pods), map[reflect.Type][]any{}}
 	for kind, store := range s.stores {
 		was.stored[kind] = store.List()
 	}
@@ -173,6 +194,7 @@ func (s *scheduler) save() saved {
 
 func (s *scheduler) restore(was saved) {
 	s.nodes, s.pods = slices.Clone(was.nodes), slices.Clone(was.pods)
+	maps.Copy(s.nominated.pods, was.nominated) // no node is ever taken out
 	for kind, items := range was.stored {
 		if err := s.stores[kind].Replace(items, ""); err != nil {
 			panic(fmt.Sprintf("putting back %s: %v", kind, err)) // only if a key or index function fails

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +21,7 @@ import (
 func (w *world) later(ctx context.Context, seed uint64, decision plan.Decision) (*world, error) {
 	d := &draw{Rand: rand.New(rand.NewPCG(seed, 0x2d)), world: *w, named: 1000}
 	d.objects = slices.Clone(w.objects)
+	d.age += time.Second // a claim's name follows from when it was decided
 	var joined []placed
 	for i := range decision.Create {
 		if d.chance(80) {

@@ -16,9 +16,12 @@ type tally struct {
 	worlds, pods, placed, judged, excused int
 	wants                                 map[string]int // pods placed, by what they asked for
 	unsupported                           map[string]int // pods held as not understood, by the field
+	excuses                               map[string]int // pods excused, by why
 }
 
-func newTally() *tally { return &tally{wants: map[string]int{}, unsupported: map[string]int{}} }
+func newTally() *tally {
+	return &tally{wants: map[string]int{}, unsupported: map[string]int{}, excuses: map[string]int{}}
+}
 
 // count takes in the decision about a world.
 func (t *tally) count(w *world, v verdict) {
@@ -55,7 +58,7 @@ func (t *tally) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d worlds, %d pods: %d placed, %d held for a constraint (%d of them although there is a place)", t.worlds, t.pods, t.placed,
 		t.judged, t.excused)
-	for _, m := range []map[string]int{t.wants, t.unsupported} {
+	for _, m := range []map[string]int{t.wants, t.unsupported, t.excuses} {
 		b.WriteString("\n ")
 		for _, what := range slices.Sorted(maps.Keys(m)) {
 			fmt.Fprintf(&b, " %s %d", what, m[what])

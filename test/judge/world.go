@@ -25,7 +25,7 @@ const (
 	rootGiB   = 200
 )
 
-// noon is when everything is looked at.
+// noon is when everything is looked at first.
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
 // world is a cluster as its API server has it, and what EC2 sells.
@@ -33,7 +33,8 @@ type world struct {
 	objects   []client.Object
 	types     []cloud.InstanceType
 	offerings []cloud.Offering
-	zones     []string // in which the EC2NodeClass has subnets
+	zones     []string      // in which the EC2NodeClass has subnets
+	age       time.Duration // since noon
 }
 
 // view gathers the world as the controller does.
@@ -43,7 +44,7 @@ func (w *world) view(ctx context.Context) (plan.View, error) {
 		return plan.View{}, err
 	}
 	mirror, err := inventory.New(inventory.Config{Reader: reader(w.objects), Catalogue: catalogue, NodeClasses: w, Health: w,
-		Orphans: func() []cloud.Instance { return nil }, Region: region, Now: func() time.Time { return noon }})
+		Orphans: func() []cloud.Instance { return nil }, Region: region, Now: func() time.Time { return noon.Add(w.age) }})
 	if err != nil {
 		return plan.View{}, err
 	}

@@ -20,11 +20,32 @@ type answer struct {
 // patientRounds is how many rounds try to deal anew what the solver could not place where it was dealt. After them such items are held.
 const patientRounds = 6
 
-// decide deals and packs until what was packed is what was dealt, and with preferences among pods as well if that costs nothing: a
-// preference never makes a plan dearer, and never leaves a pod without a place.
+// decide packs. Who had to be near pods on the same node that got no place themselves is packed once more without looking at those.
 func (g *growth) decide(policy binpack.Policy) (answer, error) {
+	best, err := g.gather(nil, policy)
+	if err != nil {
+		return answer{}, err
+	}
+	if absent := g.stranding(&best); len(absent) > 0 {
+		other, err := g.gather(absent, policy)
+		if err != nil {
+			return answer{}, err
+		}
+		served := other.served()
+		came := slices.ContainsFunc(g.asked, func(a asked) bool { return absent[a.demand] && served[a.demand] > 0 })
+		if !came && other.unserved() < best.unserved() {
+			best = other
+		}
+	}
+	g.waiting = best.waiting
+	return best, nil
+}
+
+// gather deals and packs until what was packed is what was dealt, and with preferences among pods as well if that costs nothing: a
+// preference never makes a plan dearer, and never leaves a pod without a place.
+func (g *growth) gather(absent map[*demand.Demand]bool, policy binpack.Policy) (answer, error) {
 	base := g.base()
-	items, lonely := g.items(&base)
+	items, lonely := g.items(&base, absent)
 	hard, err := g.rounds(base, items, false, policy)
 	if err != nil {
 		return answer{}, err
@@ -42,7 +63,6 @@ func (g *growth) decide(policy binpack.Policy) (answer, error) {
 	for _, l := range lonely {
 		best.left = append(best.left, g.lonely(l))
 	}
-	g.waiting = best.waiting
 	return best, nil
 }
 

@@ -24,12 +24,12 @@ type item struct {
 	least  map[demand.Spread]int // of its spreads over nodes: see topology.World.LeastPerNode
 }
 
-// gather makes the items of the asked demands. What cannot be brought together is answered, too.
-func (g *growth) items(base *binpack.Problem) ([]item, []topology.Lonely) {
+// items makes the items of the asked demands. What cannot be brought together is answered, too. Nobody is brought together with the absent.
+func (g *growth) items(base *binpack.Problem, absent map[*demand.Demand]bool) ([]item, []topology.Lonely) {
 	members := make([]topology.Member, len(g.asked))
 	for i := range g.asked {
 		n := &g.asked[i].demand.Neighbours
-		members[i] = topology.Member{Count: len(g.asked[i].pods), Near: topology.NearHost(n), Chosen: n.Chosen}
+		members[i] = topology.Member{Count: len(g.asked[i].pods), Near: topology.NearHost(n), Chosen: n.Chosen, Absent: absent[g.asked[i].demand]}
 	}
 	h := &hosts{growth: g, base: base, levels: make([][]binpack.Level, len(g.asked)), sizes: make([]binpack.Vector, len(g.asked))}
 	for i := range g.asked {

@@ -191,6 +191,9 @@ func (s *teller) claim(name string, o options) {
 		GPUs: int32(t.GPU.Count), Choices: []v1alpha1.InstanceChoice{{InstanceType: key.InstanceType, Zone: key.Zone, PricePerHour: price}},
 		Debit: Usage(t, micro), Taints: taints(strings.Fields(o.text("taint"))),
 	}
+	for _, z := range strings.FieldsFunc(o.text("also"), func(r rune) bool { return r == ',' }) { // zones that it may come to be in as well
+		c.Spec.Choices = append(c.Spec.Choices, v1alpha1.InstanceChoice{InstanceType: key.InstanceType, Zone: "us-east-1" + z, PricePerHour: price})
+	}
 	for _, pod := range strings.FieldsFunc(o.text("pods"), func(r rune) bool { return r == ',' }) {
 		c.Spec.Pods = append(c.Spec.Pods, v1alpha1.PodRef{Namespace: "default", Name: pod, UID: types.UID(pod)})
 	}

@@ -35,11 +35,12 @@ type Dealt struct {
 	table *table
 }
 
-// Misses tells whether buying a node at a place that does not stand brings about a domain that a spread of the classes has not counted.
+// Misses tells whether buying a node at a place that does not stand brings about a domain that a spread of the classes has not counted, or
+// only after pods had been dealt that it would have kept off.
 func (d *Dealt) Misses(place int) bool {
 	return slices.ContainsFunc(d.table.order, func(t *tally) bool {
 		v := t.at[place]
-		return v >= 0 && !t.stands[v] && t.eligible.Has(place)
+		return v >= 0 && t.eligible.Has(place) && (!t.stands[v] || slices.Contains(t.late, v))
 	})
 }
 
@@ -82,7 +83,11 @@ func newDealer(w *World, classes []Class, soft bool) *dealer {
 	seen := map[*tally]bool{}
 	for _, p := range d.players {
 		for i := range p.rules {
-			if r := &p.rules[i]; r.kind == spread && !seen[r.pods] {
+			r := &p.rules[i]
+			if r.kind == spread && i < p.hard {
+				r.pods.skew = min(r.pods.skew, r.skew)
+			}
+			if r.kind == spread && !seen[r.pods] {
 				seen[r.pods] = true
 				byKey[r.term.TopologyKey] = append(byKey[r.term.TopologyKey], spreadTally{r.pods, r.term.Selector})
 			}

@@ -20,26 +20,46 @@ func NewKeeper(w *World, classes []Class, asks []*demand.Neighbours) *Keeper {
 	return &Keeper{world: w, dealer: newDealer(w, classes, false), asks: asks}
 }
 
-// Join counts a pod of a class on a place that stands, and answers true, if no rule about its neighbours is in the way.
+// Join counts a pod of a class on a place that stands, and answers true, if no rule about its neighbours is in the way. Where the place's domain
+// is not certain, a pod joins if it may be in any of them, and is counted in all.
 func (k *Keeper) Join(class, place int) bool {
 	p, at := k.dealer.players[class], &k.world.places[place]
 	n := k.asks[class]
 	cell := &Cell{Places: binpack.NewSet(len(k.world.places)), covered: map[*tally]cover{}}
 	for _, key := range p.keys {
-		v := k.world.column(key).at[place]
-		if v == unsure {
-			return false
-		}
-		cell.at = append(cell.at, v)
+		cell.at = append(cell.at, k.world.column(key).at[place])
 	}
-	if at.Refuses(n) || !k.joinsNode(p.Class, n, at) || p.broken(cell.at, p.hard) != passes || k.world.repelled(p.Chosen, place) {
+	if at.Refuses(n) || !k.joinsNode(p.Class, n, at) || p.broken(cell.at, p.hard) != passes || p.mayMeet(cell.at, place) ||
+		k.world.repelled(p.Chosen, place) {
 		return false
 	}
 	cell.Places.Add(place)
 	p.put(cell, 1)
+	p.putAround(cell.at, place)
 	at.Hold(n)
 	k.world.repel(n.Apart, place)
 	return true
+}
+
+// mayMeet tells whether a place whose domain is not certain may turn out to be in one that the class's anti-affinity rules out.
+func (p *player) mayMeet(at []int, place int) bool {
+	return slices.ContainsFunc(p.rules[:p.hard], func(r rule) bool {
+		return r.kind == apart && at[r.key] == unsure && r.pods.most(place) > 0
+	})
+}
+
+// putAround counts a pod in every domain that the place may be in, where it is not certain.
+func (p *player) putAround(at []int, place int) {
+	for _, count := range p.counted {
+		if at[count.key] == unsure && (count.pods.eligible == nil || count.pods.eligible.Has(place)) {
+			count.pods.add(place, 0, count.n)
+		}
+	}
+	for _, r := range p.repels {
+		if at[r.key] == unsure {
+			r.pods.add(place, 0, 1)
+		}
+	}
 }
 
 // joinsNode looks at the rules about single nodes that count pods.

@@ -229,7 +229,7 @@ func (p *player) put(c *Cell, n int) {
 	if c.dealt == 0 {
 		for _, l := range p.lookers {
 			if v := c.at[l.key]; v >= 0 && c.cover(l.pods) != none {
-				l.pods.stands[v], l.pods.known = true, false
+				l.pods.open(v)
 			}
 		}
 	}
@@ -245,6 +245,11 @@ func (p *player) put(c *Cell, n int) {
 			count.pods.put(v, n*count.n, n*count.n)
 		case partly:
 			count.pods.put(v, 0, n*count.n)
+		}
+	}
+	for i := range p.rules[:p.hard] {
+		if r := &p.rules[i]; r.kind == spread {
+			r.pods.bound = true
 		}
 	}
 	for _, r := range p.repels {

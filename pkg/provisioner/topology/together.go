@@ -14,6 +14,8 @@ type Member struct {
 	// Near is the selector of required affinity to pods on the same node; empty: none.
 	Near   demand.SelectorKey
 	Chosen []demand.SelectorKey
+	// Absent: the pods will have no place, so nobody can be near them.
+	Absent bool
 }
 
 // Share is a number of pods of a member.
@@ -106,7 +108,7 @@ type gathering struct {
 }
 
 func (t *gathering) chosen(member int, s demand.SelectorKey) bool {
-	return slices.Contains(t.members[member].Chosen, s)
+	return !t.members[member].Absent && slices.Contains(t.members[member].Chosen, s)
 }
 
 func (t *gathering) holds(c *Company, s demand.SelectorKey) bool {

@@ -1,6 +1,9 @@
 package topology
 
 import (
+	"math"
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/slipway-sh/slipway/pkg/binpack"
@@ -165,6 +168,9 @@ type tally struct {
 	lo, hi       []int
 	loAll, hiAll int
 	stands       []bool // which domains kube-scheduler sees
+	late         []int  // domains that came to be seen when pods had been dealt that would not have been with them
+	skew         int    // the smallest that is required of those counted
+	bound        bool   // pods have been dealt by that
 	known        bool   // seen and min, the fewest pods of those, are up to date
 	seen, min    int
 	eligible     binpack.Set // the places that count; nil: all
@@ -179,7 +185,8 @@ type following struct {
 }
 
 func newTally(c *column) *tally {
-	return &tally{column: c, lo: make([]int, len(c.values)), hi: make([]int, len(c.values)), stands: make([]bool, len(c.values))}
+	return &tally{column: c, lo: make([]int, len(c.values)), hi: make([]int, len(c.values)), stands: make([]bool, len(c.values)),
+		skew: math.MaxInt}
 }
 
 // add counts pods on a place: at least lo, at most hi.
@@ -210,6 +217,17 @@ func (t *tally) stand(place int) {
 	}
 	for _, v := range t.maybe[place] {
 		t.stands[v] = true
+	}
+}
+
+// open notes that a pod which is dealt to a domain brings it about. It may be there before those that were dealt earlier are bound.
+func (t *tally) open(v int) {
+	if t.stands[v] {
+		return
+	}
+	t.stands[v], t.known = true, false
+	if t.bound && slices.ContainsFunc(t.hi, func(n int) bool { return n-t.lo[v] > t.skew }) {
+		t.late = append(t.late, v)
 	}
 }
 
