@@ -82,7 +82,7 @@ func (a applier) apply(ctx context.Context, object *unstructured.Unstructured) e
 	}
 	force := true
 	_, err = resource.Patch(ctx, object.GetName(), types.ApplyPatchType, text,
-		metav1.PatchOptions{FieldManager: fieldManager, Force: &force})
+		metav1.PatchOptions{FieldManager: fieldManager, Force: &force, FieldValidation: metav1.FieldValidationStrict})
 	if err != nil || !isDefinition(object) {
 		return err
 	}
