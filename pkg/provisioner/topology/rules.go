@@ -104,6 +104,24 @@ func (w *World) eligible(c *Class, s demand.Spread) binpack.Set {
 	return set
 }
 
+// TogetherAtMost answers how many chosen pods may come to one domain of the usable places together by a spread of a class over other than
+// single nodes, as things stand; binpack.MaxCount where no other domain binds them.
+func (w *World) TogetherAtMost(c *Class, s demand.Spread, usable binpack.Set) int {
+	t := newTable(w).spreadOf(c, s)
+	most := 0
+	for place, v := range t.at {
+		if v < 0 || !usable.Has(place) {
+			continue
+		}
+		others := t.leastWith(v, binpack.MaxCount, int(s.MinDomains))
+		if others >= t.lo[v]+binpack.MaxCount {
+			return binpack.MaxCount
+		}
+		most = max(most, int(s.MaxSkew)+others-t.hi[v])
+	}
+	return most
+}
+
 func print(s binpack.Set) string {
 	b := make([]byte, 0, 8*len(s))
 	for _, word := range s {
@@ -216,7 +234,7 @@ const (
 func (r *rule) holds(v int) bool {
 	switch r.kind {
 	case spread:
-		return v >= 0 && r.pods.hi[v]+r.self-r.pods.least(v, r.minDomains) <= r.skew
+		return v >= 0 && r.pods.hi[v]+r.self-r.pods.leastWith(v, r.self-1, r.minDomains) <= r.skew
 	case near:
 		return v >= 0 && (r.pods.lo[v] > 0 || r.self > 0 && r.pods.hiAll == 0)
 	default:

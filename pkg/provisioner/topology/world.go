@@ -220,6 +220,24 @@ func (t *tally) stand(place int) {
 	}
 }
 
+// leastWith is least when a domain has more pods than are counted: those of an item come one by one, and the earlier ones count for the last.
+func (t *tally) leastWith(v, more, minDomains int) int {
+	if more <= 0 {
+		return t.least(v, minDomains)
+	}
+	least, seen := t.lo[v]+more, 1
+	for d, stands := range t.stands {
+		if stands && d != v {
+			least = min(least, t.lo[d])
+			seen++
+		}
+	}
+	if seen < minDomains {
+		return 0
+	}
+	return least
+}
+
 // open notes that a pod which is dealt to a domain brings it about. It may be there before those that were dealt earlier are bound.
 func (t *tally) open(v int) {
 	if t.stands[v] {
