@@ -1,0 +1,224 @@
+package topology
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+const zone = "topology.kubernetes.io/zone"
+
+type holds = map[demand.SelectorKey]int
+
+func at(key string, selector demand.SelectorKey) demand.Term {
+	return demand.Term{TopologyKey: key, Selector: selector}
+}
+
+// offer is something that can be bought in a zone; empty: outside of all.
+func offer(in string) Place { return Place{Labels: []map[string]string{labelled(in)}} }
+
+// node stands in a zone and holds pods.
+func node(in string, pods holds, apart ...demand.Term) Place {
+	return Place{Labels: []map[string]string{labelled(in)}, Stands: true, Chosen: pods, Lasting: pods, Apart: apart}
+}
+
+// coming is on its way to one of two zones.
+func coming(in, or string) Place {
+	return Place{Labels: []map[string]string{labelled(in), labelled(or)}, Stands: true}
+}
+
+func labelled(in string) map[string]string {
+	if in == "" {
+		return map[string]string{}
+	}
+	return map[string]string{zone: in}
+}
+
+// roomOn is how many items of a test fit onto a place that stands.
+const roomOn = 2
+
+// class is so many pods with label a that may go anywhere and find room for two on every node that stands.
+func class(w *World, count int, change ...func(*Class)) Class {
+	all := binpack.NewSet(len(w.places))
+	for i := range w.places {
+		all.Add(i)
+	}
+	c := Class{Count: count, Chosen: holds{"a": 1}, Most: -1, Selected: func() binpack.Set { return all }, Tolerated: func() binpack.Set { return all },
+		Price: func(place int) int64 { return int64(1 + place) }, Room: func(int) int { return roomOn }}
+	for _, f := range change {
+		f(&c)
+	}
+	c.Allowed = w.Admits(&c, all)
+	c.Usable = c.Allowed
+	return c
+}
+
+func spreading(s ...demand.Spread) func(*Class) { return func(c *Class) { c.Spread = s } }
+func nearTo(t ...demand.Term) func(*Class)      { return func(c *Class) { c.Near = t } }
+func apartFrom(t ...demand.Term) func(*Class)   { return func(c *Class) { c.Apart = t } }
+func chosenBy(s ...demand.SelectorKey) func(*Class) {
+	return func(c *Class) {
+		c.Chosen = holds{}
+		for _, key := range s {
+			c.Chosen[key] = 1
+		}
+	}
+}
+
+// dealtTo sums up what each cell of a class got; "" is anywhere.
+func dealtTo(d *Dealt, class int) map[string]int {
+	got := map[string]int{}
+	for _, p := range d.Parts {
+		switch {
+		case p.Class != class || p.Count == 0:
+		case p.Cell == nil:
+			got[""] += p.Count
+		default:
+			got[p.Cell.Name] += p.Count
+		}
+	}
+	return got
+}
+
+func TestDeal(t *testing.T) {
+	by := func(skew, minDomains int32) demand.Spread {
+		return demand.Spread{Term: at(zone, "a"), MaxSkew: skew, MinDomains: minDomains}
+	}
+	soft := demand.Spread{Term: at(zone, "a"), MaxSkew: 1, Soft: true}
+	tests := map[string]struct {
+		places  []Place
+		classes func(w *World) []Class
+		soft    bool
+		want    []map[string]int // by class
+		left    map[int]string   // by class: the rule in the way, "full" or "most"
+	}{
+		"an even spread": {[]Place{offer("x"), offer("y"), offer("z")},
+			func(w *World) []Class { return []Class{class(w, 7, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 3, "y": 2, "z": 2}}, nil},
+		"pods that run count": {[]Place{node("x", holds{"a": 2}), offer("x"), offer("y"), offer("z")},
+			func(w *World) []Class { return []Class{class(w, 3, spreading(by(1, 0)))} }, false, []map[string]int{{"y": 2, "z": 1}}, nil},
+		"pods that leave do not": {[]Place{{Labels: []map[string]string{labelled("x")}, Stands: true, Chosen: holds{"a": 2}}, offer("y")},
+			func(w *World) []Class { return []Class{class(w, 2, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 1, "y": 1}}, nil},
+		"too few domains": {[]Place{offer("x"), offer("y")},
+			func(w *World) []Class { return []Class{class(w, 4, spreading(by(1, 3)))} }, false, []map[string]int{{"x": 1, "y": 1}}, map[int]string{0: RuleSpread}},
+		"a zone that is full holds the others back": {[]Place{node("x", nil), offer("y")},
+			func(w *World) []Class { return []Class{class(w, 9, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 2, "y": 3}}, map[int]string{0: "full"}},
+		"no zone is free": {[]Place{node("x", nil), node("y", nil)},
+			func(w *World) []Class { return []Class{class(w, 5, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 2, "y": 2}}, map[int]string{0: "full"}},
+		"one zone alone takes all": {[]Place{offer("x")},
+			func(w *World) []Class { return []Class{class(w, 5, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 5}}, nil},
+		"an item of several where no other zone is": {[]Place{offer("x")},
+			func(w *World) []Class {
+				return []Class{class(w, 2, spreading(by(1, 0)), func(c *Class) { c.Chosen["a"] = 3 })}
+			}, false, []map[string]int{{"x": 2}}, nil},
+		"an item of several beside another zone": {[]Place{offer("x"), node("y", holds{"a": 2})},
+			func(w *World) []Class {
+				return []Class{class(w, 2, spreading(by(1, 0)), func(c *Class) { c.Chosen["a"] = 3 })}
+			}, false, []map[string]int{{"x": 1}}, map[int]string{0: RuleSpread}},
+		"outside of all zones": {[]Place{offer(""), offer("x")},
+			func(w *World) []Class { return []Class{class(w, 2, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 2}}, nil},
+		"a soft spread": {[]Place{offer("x"), node("y", nil)},
+			func(w *World) []Class { return []Class{class(w, 8, spreading(soft))} }, true, []map[string]int{{"x": 6, "y": 2}}, nil},
+		"a soft spread that is not asked for": {[]Place{offer("x"), offer("y")},
+			func(w *World) []Class { return []Class{class(w, 4, spreading(soft))} }, false, []map[string]int{{"": 4}}, nil},
+
+		"near those that run": {[]Place{offer("x"), offer("y"), node("y", holds{"b": 1})},
+			func(w *World) []Class { return []Class{class(w, 3, nearTo(at(zone, "b")))} }, false, []map[string]int{{"y": 3}}, nil},
+		"the first of their kind": {[]Place{offer("x"), offer("y")},
+			func(w *World) []Class { return []Class{class(w, 3, nearTo(at(zone, "a")))} }, false, []map[string]int{{"x": 3}}, nil},
+		"near nobody": {[]Place{offer("x")},
+			func(w *World) []Class { return []Class{class(w, 3, nearTo(at(zone, "b")))} }, false, []map[string]int{{}}, map[int]string{0: RuleNear}},
+		"who is followed goes first": {[]Place{offer("x"), offer("y"), node("y", holds{"c": 1})},
+			func(w *World) []Class {
+				return []Class{class(w, 2, nearTo(at(zone, "b"), at(zone, "c"))), class(w, 1, chosenBy("b"))}
+			}, false, []map[string]int{{"y": 2}, {"y": 1}}, nil},
+
+		"apart from each other": {[]Place{offer("x"), offer("y")},
+			func(w *World) []Class { return []Class{class(w, 3, apartFrom(at(zone, "a")))} }, false, []map[string]int{{"x": 1, "y": 1}}, map[int]string{0: RuleApart}},
+		"apart from others that wait": {[]Place{offer("x"), offer("y")},
+			func(w *World) []Class {
+				return []Class{class(w, 1, apartFrom(at(zone, "b"))), class(w, 2, chosenBy("b"))}
+			}, false, []map[string]int{{"x": 1}, {"y": 2}}, nil},
+		"kept out by pods that run": {[]Place{node("x", nil, at(zone, "a")), offer("x"), offer("y")},
+			func(w *World) []Class { return []Class{class(w, 2, spreading(by(3, 0)))} }, false, []map[string]int{{"y": 2}}, nil},
+		"who keeps all out leaves one zone": {[]Place{offer("x")},
+			func(w *World) []Class {
+				return []Class{class(w, 1, chosenBy(), apartFrom(at(zone, "a"))), class(w, 2)}
+			}, false, []map[string]int{{"x": 1}, {}}, map[int]string{1: RuleRepelled}},
+
+		"no more than were placed before": {[]Place{offer("x"), offer("y")},
+			func(w *World) []Class {
+				return []Class{class(w, 6, spreading(by(1, 0)), func(c *Class) { c.Caps = map[string]int{"x": 1} })}
+			}, false, []map[string]int{{"x": 1, "y": 2}}, map[int]string{0: "full"}},
+		"no more in all": {[]Place{offer("x"), offer("y")},
+			func(w *World) []Class {
+				return []Class{class(w, 6, spreading(by(1, 0)), func(c *Class) { c.Most = 3 })}
+			}, false, []map[string]int{{"x": 2, "y": 1}}, map[int]string{0: "most"}},
+		"a zone that is not certain": {[]Place{coming("x", "y")},
+			func(w *World) []Class { return []Class{class(w, 1, spreading(by(1, 0)))} }, false, []map[string]int{{"": 1}}, nil},
+		"the higher priority first": {[]Place{node("x", nil)},
+			func(w *World) []Class {
+				return []Class{class(w, 1, apartFrom(at(zone, "a"))), class(w, 1, apartFrom(at(zone, "a")), func(c *Class) { c.Priority = 1 })}
+			}, false, []map[string]int{{}, {"x": 1}}, map[int]string{0: RuleApart}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := NewWorld(tc.places)
+			d := Deal(w, tc.classes(w), tc.soft)
+			for i, want := range tc.want {
+				if diff := cmp.Diff(want, dealtTo(d, i)); diff != "" {
+					t.Errorf("class %d (-want +got):\n%s", i, diff)
+				}
+			}
+			left := map[int]string{}
+			for _, l := range d.Left {
+				switch {
+				case l.Most:
+					left[l.Class] = "most"
+				case l.Full != nil:
+					left[l.Class] = "full"
+				default:
+					left[l.Class] = l.Blame.Rule
+				}
+			}
+			if tc.left == nil {
+				tc.left = map[int]string{}
+			}
+			if diff := cmp.Diff(tc.left, left); diff != "" {
+				t.Errorf("left (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestMisses: a domain that comes to be seen after pods were dealt which it would have kept off is one that the deal has missed.
+func TestMisses(t *testing.T) {
+	by := demand.Spread{Term: at(zone, "a"), MaxSkew: 1}
+	only := func(name string) func(*Class) { return func(c *Class) { c.Caps = map[string]int{name: 0} } }
+	tests := map[string]struct {
+		classes func(w *World) []Class
+		want    []bool // by place
+	}{
+		"one that nobody was dealt to":  {func(w *World) []Class { return []Class{class(w, 3, spreading(by), only("y"))} }, []bool{false, true}},
+		"one that was dealt to in turn": {func(w *World) []Class { return []Class{class(w, 3, spreading(by))} }, []bool{false, false}},
+		"one that others bring about": {func(w *World) []Class {
+			b := demand.Spread{Term: at(zone, "b"), MaxSkew: 1}
+			return []Class{class(w, 3, spreading(by), only("y")), class(w, 1, chosenBy("b"), spreading(b), only("x"))}
+		}, []bool{false, true}},
+		"one that others bring about, and few enough are elsewhere": {func(w *World) []Class {
+			b := demand.Spread{Term: at(zone, "b"), MaxSkew: 1}
+			return []Class{class(w, 1, spreading(by), only("y")), class(w, 1, chosenBy("b"), spreading(b), only("x"))}
+		}, []bool{false, false}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := NewWorld([]Place{offer("x"), offer("y")})
+			d := Deal(w, tc.classes(w), false)
+			if diff := cmp.Diff(tc.want, []bool{d.Misses(0), d.Misses(1)}); diff != "" {
+				t.Errorf("Misses (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
