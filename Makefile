@@ -24,7 +24,12 @@ demo: build controlplane ## The real controller, API server and scheduler, and a
 build: ## Build slipway, fakeaws and the demo into bin/
 	@mkdir -p $(BIN)
 	@for program in ./cmd/slipway ./cmd/fakeaws ./test/demo; do echo "building $$program"; \
-	  $(GO) build -ldflags '$(LDFLAGS)' -o $(BIN)/ $$program; done
+	  CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ $$program; done
+
+.PHONY: image
+image: ## Build the container images of slipway and fakeaws into bin/image, without Docker (PLATFORMS=linux/amd64,linux/arm64 PUSH=registry/path publishes)
+	cd image && $(GO) run . -out ../$(BIN)/image -version $(VERSION) -revision "$$(git rev-parse HEAD 2>/dev/null || true)" \
+	  -epoch "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" $(if $(PLATFORMS),-platforms $(PLATFORMS)) $(if $(PUSH),-push $(PUSH))
 
 .PHONY: controlplane
 controlplane: ## Build etcd, kube-apiserver, kube-scheduler and kube-controller-manager into one program (about 10 minutes on 2 cores, once)
@@ -36,6 +41,7 @@ controlplane: ## Build etcd, kube-apiserver, kube-scheduler and kube-controller-
 test: controlplane build ## Every test, with the race detector: unit, property, and integration on a real control plane
 	$(GO) test -race -short -shuffle=on -p $(PARALLEL) -timeout 20m ./...
 	$(GO) test -run Crash ./pkg/provisioner/claim
+	cd image && $(GO) test ./...
 	@$(MAKE) --no-print-directory judge
 
 .PHONY: judge
@@ -71,6 +77,7 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	cd test/bench && $(GO) vet ./...
+	cd image && $(GO) vet ./...
 
 .PHONY: generate
 generate: ## Write what is generated: deep copies, CRDs, RBAC, the catalogue's embedded facts stay as they are
@@ -82,6 +89,7 @@ verify: generate ## Fail if anything generated or go.mod differs from what is ch
 	cd test/controlplane && $(GO) mod tidy
 	cd test/judge && $(GO) mod tidy
 	cd test/bench && $(GO) mod tidy
+	cd image && $(GO) mod tidy
 	@git diff --exit-code -- . || { echo "generated files are stale: run make generate, go mod tidy, and commit"; exit 1; }
 
 .PHONY: clean

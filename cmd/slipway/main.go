@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	_ "golang.org/x/crypto/x509roots/fallback" // the image has no certificates of its own; those of a system or of SSL_CERT_FILE go first
 )
 
 // version is set by the linker.

@@ -5,15 +5,21 @@
 // and refuses the CRD. So whatever looks like a requirement, a taint, node labels or a limit gets the same bounds and the
 // same rules here, in every CRD: rules.go says which.
 //
-// It rewrites the files that it is given, and refuses what is no CRD with a spec. go generate runs it after controller-gen.
+// It rewrites the files that it is given, and refuses what is no CRD with a spec. go generate runs it after controller-gen. It also gives the
+// charts their copies, since a chart can hold no file from outside of it.
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 )
 
 func main() {
@@ -52,5 +58,27 @@ func rewrite(path string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append([]byte("---\n"), out...), 0o644)
+	return errors.Join(os.WriteFile(path, append([]byte("---\n"), out...), 0o644), copyToCharts(&crd, filepath.Base(path), out))
+}
+
+// charts is seen from the packages of the types, where go generate runs.
+const charts = "../../../charts"
+
+// copyToCharts writes a native CRD into slipway's crds, which Helm installs once and then leaves alone, and as a template into slipway-crds,
+// with which it is upgraded. The one of v1alpha5 is a file that slipway's template decides about.
+func copyToCharts(crd *apiextensionsv1.CustomResourceDefinition, name string, content []byte) error {
+	if crd.Spec.Group != v1alpha1.Group {
+		return os.WriteFile(filepath.Join(charts, "slipway", "files", name), content, 0o644)
+	}
+	if bytes.Contains(content, []byte("{{")) {
+		return fmt.Errorf("%s has {{, which Helm would take for its own", name)
+	}
+	annotations := []byte("  annotations:\n")
+	kept := bytes.Replace(content, annotations, append(annotations, "    helm.sh/resource-policy: keep\n"...), 1)
+	if bytes.Equal(kept, content) {
+		return fmt.Errorf("%s has no annotations, to which the one that keeps it could be added", name)
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(charts, "slipway", "crds", name), content, 0o644),
+		os.WriteFile(filepath.Join(charts, "slipway-crds", "templates", name), kept, 0o644))
 }
