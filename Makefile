@@ -78,6 +78,7 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) tool staticcheck ./...
 	cd test/bench && $(GO) vet ./...
 	cd image && $(GO) vet ./...
+	cd test/chart && $(GO) vet ./...
 
 .PHONY: generate
 generate: ## Write what is generated: deep copies, CRDs, RBAC, the catalogue's embedded facts stay as they are
@@ -90,6 +91,8 @@ verify: generate ## Fail if anything generated or go.mod differs from what is ch
 	cd test/judge && $(GO) mod tidy
 	cd test/bench && $(GO) mod tidy
 	cd image && $(GO) mod tidy
+	cd test/chart && $(GO) mod tidy
+	cd test/chart && $(GO) test ./...
 	@git diff --exit-code -- . || { echo "generated files are stale: run make generate, go mod tidy, and commit"; exit 1; }
 
 .PHONY: clean
