@@ -7,15 +7,9 @@ func symmetric(demands []Demand) []Set {
 		if len(demands[d].Apart) == 0 {
 			continue
 		}
-		for e := range demands {
-			if !demands[d].Apart.Has(e) {
-				continue
-			}
+		for e := range demands[d].Apart.all() {
 			if sets == nil {
-				sets = make([]Set, len(demands))
-				for i := range sets {
-					sets[i] = NewSet(len(demands))
-				}
+				sets = emptySets(len(demands))
 			}
 			sets[d].Add(e)
 			sets[e].Add(d)
@@ -42,21 +36,34 @@ func (s *solver) apartItems(items []item) []Set {
 	if s.apart == nil {
 		return nil
 	}
+	at := make([]int, len(s.p.Demands)) // its item, or -1
+	for d := range at {
+		at[d] = -1
+	}
+	for i := range items {
+		at[items[i].demand] = i
+	}
 	var sets []Set
 	for i := range items {
-		for k := range i {
-			if !s.apart[items[i].demand].Has(items[k].demand) {
+		for d := range s.apart[items[i].demand].all() {
+			if at[d] < 0 {
 				continue
 			}
 			if sets == nil {
-				sets = make([]Set, len(items))
-				for n := range sets {
-					sets[n] = NewSet(len(items))
-				}
+				sets = emptySets(len(items))
 			}
-			sets[i].Add(k)
-			sets[k].Add(i)
+			sets[i].Add(at[d])
 		}
+	}
+	return sets
+}
+
+// emptySets answers as many sets, each for as many indices, in one piece of memory.
+func emptySets(n int) []Set {
+	sets, words := make([]Set, n), len(NewSet(n))
+	memory := make(Set, n*words)
+	for i := range sets {
+		sets[i] = memory[i*words : (i+1)*words : (i+1)*words]
 	}
 	return sets
 }

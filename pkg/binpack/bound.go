@@ -16,14 +16,12 @@ import (
 // It holds for any worths >= 0: column generation only finds good ones. Worths, upper bounds and the sums are integers.
 func (s *solver) lowerBound(st *state) int64 {
 	b := s.newBounded(st)
-	if len(b.job.items) == 0 {
+	if len(b.job.items) == 0 || len(b.job.items) > mostRows {
 		return 0
 	}
+	b.collect()
 	g := s.gen
 	if g == nil || !b.covered(g.j) {
-		if len(b.job.items) > mostRows {
-			return 0
-		}
 		g = s.newGenerator(b.job, b.counts)
 		s.gen = g
 	}
@@ -71,7 +69,6 @@ func (s *solver) newBounded(st *state) *bounded {
 		}
 	}
 	b.job.apart = s.apartItems(b.job.items)
-	b.collect()
 	return b
 }
 
@@ -148,7 +145,9 @@ func (b *bounded) covered(j *job) bool {
 // prove looks for better worths, with steps left until that many.
 func (g *generator) prove(until int) {
 	g.relaxed, g.nodes, g.slack, g.smooth = true, nodesFirst, 2*slackLast, smoothing
-	g.run(until)
+	if g.s.steps > until {
+		g.run(until)
+	}
 	if g.s.steps <= 0 {
 		g.m.solve(firstProof)
 		g.nodes = 0

@@ -18,7 +18,7 @@ type candidate struct {
 	offering int
 	price    int64 // what the packing minimises, >= 1: money, or the share of the limits when those are scarce
 	capacity Vector
-	allowed  Set // over the items: allowed there, and fits at least once
+	allowed  Set // over the items: allowed there, and fits at least once; shared, nobody changes it
 	bounded  bool
 }
 
@@ -29,9 +29,10 @@ type job struct {
 	apart []Set // by item: those that it must not share a node with; nil: no two
 }
 
-// newJob collects the candidates of one tier that can be bought now. O(offerings x (items + candidates kept)).
+// newJob collects the candidates of one tier that can be bought now. O(offerings x candidates kept), and see admission.
 func (s *solver) newJob(items []item, tier int, led *ledger, scarce bool) *job {
 	j := &job{items: items, apart: s.apartItems(items)}
+	admits := s.newAdmission(items)
 	var all []candidate
 	for i := range s.p.Offerings {
 		o := &s.p.Offerings[i]
@@ -42,25 +43,27 @@ func (s *solver) newJob(items []item, tier int, led *ledger, scarce bool) *job {
 		if scarce {
 			c.price = s.scarcity(o, led)
 		}
-		for k := range items {
-			if s.p.Demands[items[k].demand].Levels[items[k].level].Offerings.Has(i) && fits(items[k].size, c.capacity) {
-				if c.allowed == nil {
-					c.allowed = NewSet(len(items))
-				}
-				c.allowed.Add(k)
-			}
-		}
-		if c.allowed != nil {
+		if c.allowed = admits.to(i); c.allowed != nil {
 			all = append(all, c)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(a.price, b.price) })
 	for i := range all {
-		if !slices.ContainsFunc(j.cands, func(kept candidate) bool { return s.dominates(&kept, &all[i]) }) {
+		if !s.beaten(&all[i], j.cands) {
 			j.cands = append(j.cands, all[i])
 		}
 	}
 	return j
+}
+
+// beaten tells whether one of those kept dominates the candidate.
+func (s *solver) beaten(c *candidate, kept []candidate) bool {
+	for k := range kept {
+		if s.dominates(&kept[k], c) {
+			return true
+		}
+	}
+	return false
 }
 
 // dominates tells whether a can always be bought instead of b: no dearer (a comes first), at least as large, allowed to as many

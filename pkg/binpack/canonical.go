@@ -74,10 +74,16 @@ func sortedBy(n int, name func(int) string) []int {
 	return at
 }
 
-func inverse(at []int) []int {
-	inv := make([]int, len(at))
+// renumbering says at[old] = new; same: everything stays where it is.
+type renumbering struct {
+	at   []int
+	same bool
+}
+
+func inverse(at []int) renumbering {
+	inv := renumbering{make([]int, len(at)), slices.IsSorted(at)}
 	for i, old := range at {
-		inv[old] = i
+		inv.at[old] = i
 	}
 	return inv
 }
@@ -90,11 +96,15 @@ func pick[T any](from []T, at []int) []T {
 	return out
 }
 
-func moved(s Set, to []int) Set {
-	out := NewSet(len(to))
-	for old, i := range to {
-		if s.Has(old) {
-			out.Add(i)
+// moved answers the set with each index where to says that it went. Nobody changes sets, so one is answered as it is if nothing went elsewhere.
+func moved(s Set, to renumbering) Set {
+	if to.same && len(s) == len(NewSet(len(to.at))) {
+		return s
+	}
+	out := NewSet(len(to.at))
+	for old := range s.all() {
+		if old < len(to.at) {
+			out.Add(to.at[old])
 		}
 	}
 	return out

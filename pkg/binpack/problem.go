@@ -1,5 +1,10 @@
 package binpack
 
+import (
+	"iter"
+	"math/bits"
+)
+
 // Vector is a quantity for each resource of the Problem, in the order of Problem.Resources. All are >= 0.
 type Vector []int64
 
@@ -102,6 +107,19 @@ func (s Set) Add(i int) { s[i/64] |= 1 << (i % 64) }
 // Has tells whether i is in the set. An index beyond its size is not.
 func (s Set) Has(i int) bool { return i/64 < len(s) && s[i/64]&(1<<(i%64)) != 0 }
 
+// all answers the indices in the set, ascending.
+func (s Set) all() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for w, word := range s {
+			for ; word != 0; word &= word - 1 {
+				if !yield(w*64 + bits.TrailingZeros64(word)) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // beyond tells whether the set has an index that is not below n.
 func (s Set) beyond(n int) bool {
 	for i := n; i < len(s)*64; i++ {
@@ -114,11 +132,11 @@ func (s Set) beyond(n int) bool {
 
 // within tells whether t has every index of s.
 func (s Set) within(t Set) bool {
-	for w, bits := range s {
+	for w, word := range s {
 		if w < len(t) {
-			bits &^= t[w]
+			word &^= t[w]
 		}
-		if bits != 0 {
+		if word != 0 {
 			return false
 		}
 	}

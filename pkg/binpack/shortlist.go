@@ -2,7 +2,6 @@ package binpack
 
 import (
 	"cmp"
-	"encoding/binary"
 	"slices"
 )
 
@@ -86,10 +85,4 @@ func (j *job) promise(c int, values []int64) float64 {
 }
 
 // key answers the set as a string, for maps.
-func (s Set) key() string {
-	out := make([]byte, 0, 8*len(s))
-	for _, w := range s {
-		out = binary.LittleEndian.AppendUint64(out, w)
-	}
-	return string(out)
-}
+func (s Set) key() string { return string(s.appendTo(nil)) }

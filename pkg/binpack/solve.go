@@ -10,6 +10,9 @@ const knapsackNodes = 256 // search nodes of one knapsack
 // stepsFirst is the effort in columns that even the first answer takes: a few milliseconds.
 const stepsFirst = 20_000
 
+// stepsCrowd is the effort for the bound beside a crowd's first fit: nodes are tried no other way, so that a better one changes nothing.
+const stepsCrowd = 1
+
 // DefaultSteps is the effort that Policy.Steps 0 stands for: on the GPU mixes that the benchmarks know, about a quarter of a second of an idle core.
 const DefaultSteps = 1_500_000
 
@@ -40,9 +43,12 @@ func Solve(p Problem, pol Policy) Plan {
 	st := s.cheapestAttempt(s.start())
 	reserve := s.reserve()
 	s.steps -= reserve
+	if s.dense {
+		s.steps = min(s.steps, stepsCrowd)
+	}
 	bound := s.lowerBound(st)
 	s.steps += reserve
-	if s.cost(st) > bound {
+	if !s.dense && s.cost(st) > bound {
 		s.improve(st)
 	}
 	s.foresee(st)
@@ -305,12 +311,16 @@ func (s *solver) crowded(j *job) bool {
 func (s *solver) apply(st *state, j *job, purchases []purchase) {
 	for _, p := range purchases {
 		b := bought{offering: j.cands[p.cand].offering, copies: p.copies, free: slices.Clone(j.cands[p.cand].capacity)}
+		b.contents = make([]Content, 0, len(p.parts))
 		for _, part := range p.parts {
 			it := &j.items[part.item]
-			b.contents = with(b.contents, it.demand, part.count)
-			b.free = minus(b.free, it.size, part.count)
+			b.contents = append(b.contents, Content{Demand: it.demand, Count: part.count})
+			for d, q := range it.size {
+				b.free[d] -= q * int64(part.count)
+			}
 			st.left[it.demand] -= part.count * p.copies
 		}
+		slices.SortFunc(b.contents, func(x, y Content) int { return cmp.Compare(x.Demand, y.Demand) })
 		st.nodes = append(st.nodes, b)
 	}
 }
