@@ -7,7 +7,7 @@ func symmetric(demands []Demand) []Set {
 		if len(demands[d].Apart) == 0 {
 			continue
 		}
-		for e := range demands[d].Apart.all() {
+		for e := range demands[d].Apart.All() {
 			if sets == nil {
 				sets = emptySets(len(demands))
 			}
@@ -45,7 +45,7 @@ func (s *solver) apartItems(items []item) []Set {
 	}
 	var sets []Set
 	for i := range items {
-		for d := range s.apart[items[i].demand].all() {
+		for d := range s.apart[items[i].demand].All() {
 			if at[d] < 0 {
 				continue
 			}

@@ -102,7 +102,7 @@ func moved(s Set, to renumbering) Set {
 		return s
 	}
 	out := NewSet(len(to.at))
-	for old := range s.all() {
+	for old := range s.All() {
 		if old < len(to.at) {
 			out.Add(to.at[old])
 		}

@@ -107,8 +107,8 @@ func (s Set) Add(i int) { s[i/64] |= 1 << (i % 64) }
 // Has tells whether i is in the set. An index beyond its size is not.
 func (s Set) Has(i int) bool { return i/64 < len(s) && s[i/64]&(1<<(i%64)) != 0 }
 
-// all answers the indices in the set, ascending.
-func (s Set) all() iter.Seq[int] {
+// All answers the indices in the set, ascending.
+func (s Set) All() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for w, word := range s {
 			for ; word != 0; word &= word - 1 {
@@ -118,6 +118,16 @@ func (s Set) all() iter.Seq[int] {
 			}
 		}
 	}
+}
+
+// Any tells whether anything is in the set.
+func (s Set) Any() bool {
+	for _, word := range s {
+		if word != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // beyond tells whether the set has an index that is not below n.

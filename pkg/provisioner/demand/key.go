@@ -27,6 +27,9 @@ func (e encoding) demand(d *Demand) encoding {
 	return e.amountsOf(d.Requests).selection(&d.Select).number(int64(d.Priority)).text(d.Unsupported).neighbours(&d.Neighbours).also(d.Select.Also)
 }
 
+// Text is equal for selections that say the same, and for no others.
+func (s *Selection) Text() string { return string(encoding(nil).selection(s).also(s.Also)) }
+
 func (e encoding) amountsOf(r Resources) encoding {
 	names := r.Names()
 	e = e.number(int64(len(names)))

@@ -139,9 +139,7 @@ func intersect(a, b binpack.Set) {
 	}
 }
 
-func empty(s binpack.Set) bool {
-	return !slices.ContainsFunc(s, func(w uint64) bool { return w != 0 })
-}
+func empty(s binpack.Set) bool { return !s.Any() }
 
 // relaxed calls f with sets of offers that a demand would accept if it asked for less, and with the relaxations that take part. What nothing
 // on offer grants is relaxed always; besides that nothing, one, and, if deep, two. O(asks²) sets.

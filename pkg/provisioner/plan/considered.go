@@ -15,44 +15,110 @@ import (
 // maxConsidered bounds the shapes that a claim names.
 const maxConsidered = 5
 
-// rank looks at every offer for the pods of one planned node and fills in what the claim says about why it is this one. O(offers).
+// rank looks at every offer for the pods of one planned node and fills in what the claim says about why it is this one.
+// O(offers + contents x words of a set).
 func (s *search) rank(n *binpack.Node, spec *v1alpha1.NodeClaimSpec) {
 	first := n.Offerings[0]
-	j := judgement{s: s, n: n, room: s.roomWithout(spec)}
+	j := s.judge(n, spec)
 	listed := map[likeShape]bool{}
-	for _, c := range n.Contents {
-		for r, q := range s.p.Demands[c.Demand].Size {
-			j.size = append(j.size, make([]int64, max(0, r+1-len(j.size)))...)
-			j.size[r] += q * int64(c.Count)
-		}
-	}
-	spec.Others = map[v1alpha1.Reason]int32{}
+	var others tally
 	chosen := false
 	for _, i := range s.byPrice {
+		if !j.allowed.Has(i) {
+			others.constrained++
+			continue
+		}
 		verdict := j.verdict(i)
 		kept := len(spec.Considered) < maxConsidered && (chosen || i == first || len(spec.Considered) < maxConsidered-1)
-		if verdict == v1alpha1.HeldConstraint || verdict == v1alpha1.HeldNoShape || !kept {
-			spec.Others[verdict]++
+		if verdict == v1alpha1.HeldNoShape || !kept {
+			others.add(verdict)
 			continue
 		}
 		o := &s.g.offers[i]
 		like := likeShape{o.pool.provisioner, o.kind, o.source.Market, verdict}
 		if listed[like] {
-			spec.Others[verdict]++
+			others.add(verdict)
 			continue
 		}
 		listed[like] = true
 		chosen = chosen || i == first
 		spec.Considered = append(spec.Considered, j.shape(i, spec, verdict))
 	}
+	spec.Others = others.counts()
+}
+
+// tally counts verdicts. By price they come in runs, so that a map is asked once for each.
+type tally struct {
+	all         map[v1alpha1.Reason]int32
+	last        v1alpha1.Reason
+	run         int32
+	constrained int32
+}
+
+func (t *tally) add(verdict v1alpha1.Reason) {
+	if verdict != t.last {
+		t.end()
+		t.last = verdict
+	}
+	t.run++
+}
+
+func (t *tally) end() {
+	if t.all == nil {
+		t.all = map[v1alpha1.Reason]int32{}
+	}
+	if t.run > 0 {
+		t.all[t.last] += t.run
+	}
+	t.run = 0
+}
+
+func (t *tally) counts() map[v1alpha1.Reason]int32 {
+	t.end()
+	if t.constrained > 0 {
+		t.all[v1alpha1.HeldConstraint] += t.constrained
+	}
+	return t.all
 }
 
 // judgement is what is thought of each offer for the pods of one planned node.
 type judgement struct {
-	s    *search
-	n    *binpack.Node
-	size binpack.Vector // of all pods together
-	room []int64        // what the limits would have without the node
+	s       *search
+	n       *binpack.Node
+	size    binpack.Vector // of all pods together
+	room    []int64        // what the limits would have without the node
+	allowed binpack.Set    // the offers that all of the pods accept
+	liked   binpack.Set    // those that they like no less than the chosen one
+	fits    []bool         // by shape
+}
+
+func (s *search) judge(n *binpack.Node, spec *v1alpha1.NodeClaimSpec) *judgement {
+	j := &judgement{s: s, n: n, room: s.roomWithout(spec), allowed: s.everything(), liked: s.everything(), fits: make([]bool, len(s.p.Shapes))}
+	for _, c := range n.Contents {
+		d := &s.p.Demands[c.Demand]
+		for r, q := range d.Size {
+			j.size = append(j.size, make([]int64, max(0, r+1-len(j.size)))...)
+			j.size[r] += q * int64(c.Count)
+		}
+		best := level(d, n.Offerings[0])
+		intersectAny(j.liked, d.Levels[:best+1])
+		intersectAny(j.allowed, d.Levels)
+	}
+	for i := range j.fits {
+		j.fits[i] = copies(j.size, s.p.Shapes[i].Capacity) > 0
+	}
+	return j
+}
+
+// intersectAny leaves in the set what some of the levels accepts.
+func intersectAny(set binpack.Set, levels []binpack.Level) {
+	for w := range set {
+		var any uint64
+		for l := range levels {
+			any |= levels[l].Offerings[w]
+		}
+		set[w] &= any
+	}
 }
 
 // likeShape tells zones of one type apart only where they fare differently.
@@ -74,40 +140,41 @@ func (s *search) roomWithout(spec *v1alpha1.NodeClaimSpec) []int64 {
 	return room
 }
 
+// verdict of an offer that all of the pods accept.
 func (j *judgement) verdict(i int) v1alpha1.Reason {
 	first := j.n.Offerings[0]
-	liked := true
-	for _, c := range j.n.Contents {
-		at, best := level(&j.s.p.Demands[c.Demand], i), level(&j.s.p.Demands[c.Demand], first)
-		if at < 0 {
-			return v1alpha1.HeldConstraint
-		}
-		liked = liked && at <= best
-	}
-	reason := v1alpha1.Reason("")
-	j.s.p.Obstacles(&binpack.Remains{Room: j.room, Stock: j.s.left.Stock}, j.size, i, func(r binpack.Reason, _ int) {
-		// What the plan buys itself it has bought: its stock may be used up by now.
-		if reason == "" && (r == binpack.ReasonNoShape || !slices.Contains(j.n.Offerings, i)) {
-			reason = heldReason[r]
-		}
-	})
 	o, chosen := &j.s.p.Offerings[i], &j.s.p.Offerings[first]
 	switch {
 	case i == first:
 		return v1alpha1.ShapeChosen
 	case slices.Contains(j.n.Offerings, i):
 		return v1alpha1.ShapeAccepted
-	case reason != "":
+	case !j.fits[o.Shape]:
+		return v1alpha1.HeldNoShape
+	}
+	if reason := j.obstacle(i); reason != "" {
 		return reason
+	}
+	switch {
 	case o.Tier > chosen.Tier:
 		return v1alpha1.ShapeLowerWeight
-	case !liked:
+	case !j.liked.Has(i):
 		return v1alpha1.ShapeDisliked
 	case o.PriceMicroUSDPerHour >= chosen.PriceMicroUSDPerHour:
 		return v1alpha1.ShapeDearer
 	default:
 		return v1alpha1.ShapePassedOver
 	}
+}
+
+// obstacle answers the first one to buying an offer that fits; empty: none.
+func (j *judgement) obstacle(i int) (reason v1alpha1.Reason) {
+	j.s.p.Obstacles(&binpack.Remains{Room: j.room, Stock: j.s.left.Stock}, j.size, i, func(r binpack.Reason, _ int) {
+		if reason == "" {
+			reason = heldReason[r]
+		}
+	})
+	return reason
 }
 
 // level answers the strictest level of a demand that has an offer, -1 if none has.

@@ -47,10 +47,15 @@ type growth struct {
 	neighbourly bool
 	places      landscape
 	asked       []asked
-	names       []corev1.ResourceName // what the first dimensions of the problem are
-	waiting     []waiting             // by demand of the problem
-	text        []byte                // scratch
-	decision    Decision
+	// Found once for all that have them in common: matchers by text of the selection; the offers that matchers accept, by the first of them;
+	// the offers that a size fits, by size.
+	matchers map[string][]*demand.Matcher
+	accepted map[*demand.Matcher][]binpack.Set
+	fitting  map[string]*fitting
+	names    []corev1.ResourceName // what the first dimensions of the problem are
+	waiting  []waiting             // by demand of the problem
+	text     []byte                // scratch
+	decision Decision
 }
 
 // waiting is what one demand of the solver's problem stands for.
@@ -64,7 +69,7 @@ type waiting struct {
 
 func newGrowth(v *View, f Foresight) *growth {
 	g := &growth{view: v, limits: ledger(v), learned: learned(v.Learned), attached: attachable(v.Demands), foresight: f, life: lifeSeconds(v),
-		neighbourly: minds(v)}
+		neighbourly: minds(v), matchers: map[string][]*demand.Matcher{}, accepted: map[*demand.Matcher][]binpack.Set{}, fitting: map[string]*fitting{}}
 	g.pools = pools(v, referencedValues(v.Demands))
 	g.offers = offers(v, g.pools)
 	for _, d := range v.Daemons {

@@ -17,6 +17,7 @@ type landscape struct {
 	list   []topology.Place
 	world  *topology.World
 	closed []*Node // the nodes of the last part
+	wary   []int   // the offers whose nodes may keep a pod off by the pods of DaemonSets
 	// selected and tolerated are the sets of those that pods with equal words about nodes accept, by these words.
 	selected, tolerated map[string]binpack.Set
 }
@@ -45,6 +46,13 @@ func (g *growth) daemonRepels(labels map[string]string, taints []corev1.Taint, n
 	})
 }
 
+// wary tells whether a pod of a DaemonSet that comes onto a node of the offer has anything to do with other pods.
+func (g *growth) wary(o *offer) bool {
+	return slices.ContainsFunc(g.daemons, func(d daemon) bool {
+		return len(d.about.Chosen)+len(d.about.Apart)+len(d.about.Ports) > 0 && d.match.Matches(o.labels, o.pool.taints)
+	})
+}
+
 // findPlaces lists all places with the pods that are on them.
 func (g *growth) findPlaces() {
 	p := &g.places
@@ -53,6 +61,9 @@ func (g *growth) findPlaces() {
 	for i := range g.offers {
 		o := &g.offers[i]
 		p.list = append(p.list, topology.Place{Labels: []map[string]string{o.labels}, Ports: g.daemonPorts(o.labels, o.pool.taints)})
+		if g.wary(o) {
+			p.wary = append(p.wary, i)
+		}
 	}
 	joined := map[string]*Node{}
 	for i := range g.view.Nodes {

@@ -11,10 +11,16 @@ import (
 // levelsOf answers what to try for pods, strictest first. To keep off taints of effect PreferNoSchedule is one more level, and only worth it
 // where there are such.
 func (g *growth) levelsOf(s *demand.Selection) []*demand.Matcher {
-	if g.discouraged {
-		return s.AvoidingMatchers()
+	text := s.Text()
+	if known, ok := g.matchers[text]; ok {
+		return known
 	}
-	return s.Matchers()
+	list := s.Matchers()
+	if g.discouraged {
+		list = s.AvoidingMatchers()
+	}
+	g.matchers[text] = list
+	return list
 }
 
 // discourages tells whether any node, there or to be bought, has a taint that only puts pods off.

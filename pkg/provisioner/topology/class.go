@@ -187,77 +187,104 @@ func (w *World) Admits(c *Class, set binpack.Set) binpack.Set {
 	return admitted
 }
 
-// cells groups the class's allowed places by the domains of its keys. A place whose domain is not certain is in none. A cell without a
-// place that is usable is left out. Sorted by name. O(places x keys).
+// cells divides the class's allowed places by the domains of its keys. A place whose domain is not certain is in none. A cell without a
+// place that is usable is left out. Sorted by name. O(usable places + domains x words of a set).
 func (w *World) cells(c *Class, keys []string) []*Cell {
+	must := c.required()
+	var list []*Cell
+	for _, domains := range w.partition(keys) {
+		if slices.ContainsFunc(domains.absent, func(key string) bool { return must[key] }) {
+			continue
+		}
+		places, usable := both(domains.places, c.Allowed), both(domains.places, c.Usable)
+		if !usable.Any() {
+			continue
+		}
+		cell := &Cell{Name: domains.name, Values: domains.values, Places: places, at: domains.at, covered: map[*tally]cover{}}
+		cell.offer(c, both(usable, w.standing), usable)
+		cell.cap = cell.bound(c)
+		list = append(list, cell)
+	}
+	return list
+}
+
+// domains is a choice of one domain for each of some keys, with all places there. Nobody changes it: cells of classes share what they can.
+type domains struct {
+	name   string
+	values []string
+	at     []int    // by key
+	absent []string // the keys that its places do not have
+	places binpack.Set
+}
+
+// partition divides all places by their domains of the keys, those that are not certain left out. Sorted by name. It is done once for each
+// list of keys.
+func (w *World) partition(keys []string) []*domains {
+	print := strings.Join(keys, ",") // which no key has in it
+	if known, ok := w.partitions[print]; ok {
+		return known
+	}
 	columns := make([]*column, len(keys))
 	for k, key := range keys {
 		columns[k] = w.column(key)
 	}
-	must := c.required()
-	byValue := map[string]*Cell{}
-	at := make([]int, len(keys))
-	var print []byte
-	usable := map[*Cell]bool{}
+	byValue := map[string]*domains{}
+	at, value := make([]int, len(keys)), []byte(nil)
 	for place := range w.places {
-		if !c.Allowed.Has(place) {
-			continue
-		}
-		print = print[:0]
-		certain := true
+		value = value[:0]
 		for k := range keys {
 			at[k] = columns[k].at[place]
-			certain = certain && at[k] != unsure && (at[k] != absent || !must[keys[k]])
-			print = append(print, byte(at[k]), byte(at[k]>>8), byte(at[k]>>16))
+			value = append(value, byte(at[k]), byte(at[k]>>8), byte(at[k]>>16))
 		}
-		if !certain {
+		if slices.Contains(at, unsure) {
 			continue
 		}
-		cell := byValue[string(print)]
-		if cell == nil {
-			cell = newCell(columns, at, len(w.places))
-			byValue[string(print)] = cell
+		d := byValue[string(value)]
+		if d == nil {
+			d = newDomains(columns, keys, at, len(w.places))
+			byValue[string(value)] = d
 		}
-		cell.Places.Add(place)
-		if c.Usable.Has(place) {
-			usable[cell] = true
-			cell.offer(c, place, w.places[place].Stands)
-		}
+		d.places.Add(place)
 	}
-	var list []*Cell
-	for _, cell := range byValue {
-		if usable[cell] {
-			cell.cap = cell.bound(c)
-			list = append(list, cell)
-		}
-	}
-	slices.SortFunc(list, func(a, b *Cell) int { return cmp.Or(strings.Compare(a.Name, b.Name), slices.Compare(a.at, b.at)) })
+	list := slices.SortedFunc(maps.Values(byValue), func(a, b *domains) int { return cmp.Or(strings.Compare(a.name, b.name), slices.Compare(a.at, b.at)) })
+	w.partitions[print] = list
 	return list
 }
 
-func newCell(columns []*column, at []int, places int) *Cell {
-	cell := &Cell{at: slices.Clone(at), Places: binpack.NewSet(places), covered: map[*tally]cover{}}
+func newDomains(columns []*column, keys []string, at []int, places int) *domains {
+	d := &domains{at: slices.Clone(at), places: binpack.NewSet(places)}
 	for k, v := range at {
 		value := "-" // no label has that value
 		if v >= 0 {
 			value = columns[k].values[v]
+		} else {
+			d.absent = append(d.absent, keys[k])
 		}
-		cell.Values = append(cell.Values, value)
+		d.values = append(d.values, value)
 	}
-	cell.Name = strings.Join(cell.Values, "/")
-	return cell
+	d.name = strings.Join(d.values, "/")
+	return d
 }
 
-// offer adds what a usable place offers.
-func (c *Cell) offer(class *Class, place int, stands bool) {
-	if stands {
-		if c.room >= 0 {
-			c.room += class.Room(place)
-		}
-		return
+// both answers what is in both sets.
+func both(a, b binpack.Set) binpack.Set {
+	s := make(binpack.Set, len(a))
+	for i := range min(len(a), len(b)) {
+		s[i] = a[i] & b[i]
 	}
-	if price := class.Price(place); c.price == 0 || price < c.price {
-		c.price = max(1, price)
+	return s
+}
+
+// offer adds what the usable places offer, some of which stand.
+func (c *Cell) offer(class *Class, standing, usable binpack.Set) {
+	for place := range usable.All() {
+		if standing.Has(place) {
+			if c.room >= 0 {
+				c.room += class.Room(place)
+			}
+		} else if price := class.Price(place); c.price == 0 || price < c.price {
+			c.price = max(1, price)
+		}
 	}
 }
 

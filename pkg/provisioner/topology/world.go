@@ -31,12 +31,19 @@ type World struct {
 	columns map[string]*column
 	repels  map[demand.Term]*tally
 	opened  binpack.Set
+	// standing are the places that stand; partitions are cells as they are for every class, by their keys.
+	standing   binpack.Set
+	partitions map[string][]*domains
 }
 
 // NewWorld takes the places; nobody changes them while the World is in use.
 func NewWorld(places []Place) *World {
-	w := &World{places: places, columns: map[string]*column{}, repels: map[demand.Term]*tally{}}
+	w := &World{places: places, columns: map[string]*column{}, repels: map[demand.Term]*tally{}, partitions: map[string][]*domains{},
+		standing: binpack.NewSet(len(places))}
 	for i := range places {
+		if places[i].Stands {
+			w.standing.Add(i)
+		}
 		for _, term := range places[i].Apart {
 			if term.TopologyKey != Hostname && w.repels[term] == nil {
 				w.repels[term] = w.repelling(term)
