@@ -76,7 +76,7 @@ type Miss struct {
 
 // Change is one thing that would have to be otherwise.
 type Change struct {
-	Kind        string                          `json:"kind"` // RaiseLimit, Leave, AskLess, Reopen, Drop, Tolerate
+	Kind        string                          `json:"kind"` // RaiseLimit, Leave, AskLess, Reopen, Drop, Tolerate, Allow
 	Text        string                          `json:"text"`
 	Provisioner string                          `json:"provisioner,omitempty"`
 	Resource    corev1.ResourceName             `json:"resource,omitempty"`

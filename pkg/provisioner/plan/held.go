@@ -71,7 +71,7 @@ func (h *Held) count(reason v1alpha1.Reason, by int) {
 func (s *search) message(d *demand.Demand, h *Held) string {
 	switch h.Reason {
 	case v1alpha1.HeldNoProvisioner:
-		return s.g.noProvisioner()
+		return s.g.noProvisioner() + h.Remedy("")
 	case v1alpha1.HeldConstraint:
 		return s.noOffering(d) + s.g.notReady() + h.Remedy("; change the pod, or a Provisioner's requirements") + h.Counts()
 	case v1alpha1.HeldNoShape:

@@ -29,6 +29,7 @@ const (
 	Reopen     ChangeKind = "Reopen"     // Reason, Until: EC2 has to have it again
 	Drop       ChangeKind = "Drop"       // Field, and Requirement where the field has several
 	Tolerate   ChangeKind = "Tolerate"   // Taint
+	Allow      ChangeKind = "Allow"      // Provisioner, Requirement: what its requirements would have to allow as well
 )
 
 // Change is one thing that stands between a demand and an offering.
@@ -47,8 +48,9 @@ type Change struct {
 	Reason v1alpha1.Reason `json:",omitempty"`
 	Until  time.Time       `json:",omitzero"`
 	// Field of the pod that asks for too much, as in the pod's spec, and of its requirements the one that does.
-	Field       string                          `json:",omitempty"`
-	Term        int                             `json:",omitempty"` // of the required node affinity's terms, from 0
+	Field string `json:",omitempty"`
+	Term  int    `json:",omitempty"` // of the required node affinity's terms, from 0
+	// Of Allow a key with one value that the Provisioner's requirements on it, or what it means where it is silent, exclude.
 	Requirement *corev1.NodeSelectorRequirement `json:",omitempty"`
 	// Taint of the node that the pod does not tolerate.
 	Taint *corev1.Taint `json:",omitempty"`

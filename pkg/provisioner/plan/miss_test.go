@@ -43,10 +43,13 @@ func TestNearestMissIsTrue(t *testing.T) {
 // TestNearestMissIsTrue_catches tells lies of each kind.
 func TestNearestMissIsTrue_catches(t *testing.T) {
 	story := func() (View, Decision) {
-		v := testView(t, wish("a", 3, 1), wish("b", 1, 16), wish("c", 1, 1), wish("d", 1, 1))
+		v := testView(t, wish("a", 3, 1), wish("b", 1, 16), wish("c", 1, 1), wish("d", 1, 1), wish("e", 1, 1))
 		v.Provisioners[0].Object.Spec.Limits = v1alpha1.Limits{v1alpha1.LimitGPU: resource.MustParse("2")}
 		v.Demands[2].Select.NodeSelector = map[string]string{"example.com/team": "x", "example.com/rack": "y"}
 		v.Demands[3].Select.NodeSelector = map[string]string{corev1.LabelTopologyZone: "us-east-1z"}
+		v.Provisioners[0].Object.Spec.Requirements = append(v.Provisioners[0].Object.Spec.Requirements,
+			corev1.NodeSelectorRequirement{Key: v1alpha1.LabelInstanceFamily, Operator: corev1.NodeSelectorOpNotIn, Values: []string{"p3"}})
+		v.Demands[4].Select.NodeSelector = map[string]string{v1alpha1.LabelInstanceFamily: "p3"}
 		return v, grow(t, v)
 	}
 	miss := func(d *Decision, key string) *Held {
@@ -72,6 +75,18 @@ func TestNearestMissIsTrue_catches(t *testing.T) {
 		"one of two wishes forgotten": func(d *Decision) Held {
 			h := miss(d, "c")
 			h.Misses[0].Changes = h.Misses[0].Changes[1:]
+			return *h
+		},
+		"a requirement forgotten": func(d *Decision) Held {
+			h := miss(d, "e")
+			at := slices.IndexFunc(h.Misses, func(m Miss) bool { return m.Changes[0].Kind == Allow })
+			h.Misses[at].Changes = h.Misses[at].Changes[1:]
+			return *h
+		},
+		"another value allowed": func(d *Decision) Held {
+			h := miss(d, "e")
+			at := slices.IndexFunc(h.Misses, func(m Miss) bool { return m.Changes[0].Kind == Allow })
+			h.Misses[at].Changes[0].Requirement.Values[0] = "g3"
 			return *h
 		},
 		"a limit forgotten": func(d *Decision) Held {
@@ -166,7 +181,42 @@ func change(v *View, key string, m Miss, c Change) {
 	case Tolerate:
 		d.Select.Tolerations = append(d.Select.Tolerations, corev1.Toleration{Key: c.Taint.Key, Value: c.Taint.Value, Effect: c.Taint.Effect,
 			Operator: corev1.TolerationOpEqual})
+	case Allow:
+		i := slices.IndexFunc(v.Provisioners, func(p Provisioner) bool { return p.Object.Name == c.Provisioner })
+		allow(&v.Provisioners[i].Object.Spec, c.Requirement.Key, c.Requirement.Values[0])
 	}
+}
+
+// allow widens what a Provisioner says about a key until it takes one more value.
+func allow(spec *v1alpha1.ProvisionerSpec, key, value string) {
+	spec.Template.Labels = maps.Clone(spec.Template.Labels)
+	delete(spec.Template.Labels, key)
+	var wider []corev1.NodeSelectorRequirement
+	silent := true
+	for _, r := range spec.Requirements {
+		if r.Key != key || satisfies(map[string]string{key: value}, r) {
+			wider = append(wider, r)
+			silent = silent && r.Key != key
+			continue
+		}
+		silent = false
+		switch {
+		case r.Operator == corev1.NodeSelectorOpIn:
+			r.Values = append(slices.Clone(r.Values), value)
+			wider = append(wider, r)
+		case r.Operator == corev1.NodeSelectorOpNotIn && len(r.Values) > 1:
+			r.Values = slices.DeleteFunc(slices.Clone(r.Values), func(v string) bool { return v == value })
+			wider = append(wider, r)
+		}
+	}
+	if silent { // what is meant by silence is said, and more
+		for _, r := range defaulted(nil) {
+			if r.Key == key {
+				wider = append(wider, corev1.NodeSelectorRequirement{Key: key, Operator: corev1.NodeSelectorOpIn, Values: append(slices.Clone(r.Values), value)})
+			}
+		}
+	}
+	spec.Requirements = wider
 }
 
 func drop(s *demand.Selection, c Change) {
@@ -228,7 +278,9 @@ func TestMissesAreRead(t *testing.T) {
 		"affinity":  {[]Change{{Kind: Drop, Field: FieldNodeAffinity, Requirement: zone}}, " without required node affinity topology.kubernetes.io/zone In us-east-1b"},
 		"all of it": {[]Change{{Kind: Drop, Field: FieldNodeAffinity}}, " without required node affinity"},
 		"volume":    {[]Change{{Kind: Drop, Field: FieldVolumes, Requirement: zone}}, " without the place of its volumes topology.kubernetes.io/zone In us-east-1b"},
-		"taint":     {[]Change{{Kind: Tolerate, Taint: &taint}}, " with a toleration of dedicated=gpu:NoSchedule"},
+		"allow": {[]Change{{Kind: Allow, Provisioner: "gpu", Requirement: zone}, {Kind: RaiseLimit, Provisioner: "gpu", Resource: "gpu", Need: 2}},
+			" if Provisioner gpu allowed topology.kubernetes.io/zone us-east-1b and limits.gpu of Provisioner gpu were at least 2"},
+		"taint": {[]Change{{Kind: Tolerate, Taint: &taint}}, " with a toleration of dedicated=gpu:NoSchedule"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := (Miss{Offering: key, Changes: tc.changes}).String(); got != key.String()+tc.want || strings.Contains(got, "  ") {

@@ -251,17 +251,17 @@ func offers(v *View, list []pool) []offer {
 
 // serves tells whether a node with these labels is one that the pool's requirements describe.
 func (p *pool) serves(labels map[string]string) bool {
-	for _, r := range p.requirements {
-		if _, spelled := p.custom[r.Key]; spelled {
-			continue
-		}
-		_, has := labels[r.Key]
-		open := !WellKnown(r.Key) && !has && leavesOpen(r)
-		if !open && !satisfies(labels, r) {
-			return false
-		}
+	return !slices.ContainsFunc(p.requirements, func(r corev1.NodeSelectorRequirement) bool { return p.refuses(r, labels) })
+}
+
+// refuses tells whether one of the pool's requirements is not met by a node with these labels.
+func (p *pool) refuses(r corev1.NodeSelectorRequirement, labels map[string]string) bool {
+	if _, spelled := p.custom[r.Key]; spelled {
+		return false
 	}
-	return true
+	_, has := labels[r.Key]
+	open := !WellKnown(r.Key) && !has && leavesOpen(r)
+	return !open && !satisfies(labels, r)
 }
 
 // defaulted adds what a Provisioner means when it is silent: on-demand capacity and amd64 machines, as Karpenter does. Nobody should

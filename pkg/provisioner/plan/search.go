@@ -20,11 +20,14 @@ type search struct {
 	left    binpack.Remains
 	byPrice []int                  // the offers, in the order of tier, price, key
 	granted map[string]binpack.Set // the offers that satisfy a requirement, by its text
+	sold    map[*Offering]int      // what the plan takes of each offering
+	// excluded is what requirements keep off; nil as long as nobody has asked.
+	excluded *excluded
 }
 
 // newSearch looks at the world after a plan; specs are those of the claims for its nodes.
 func newSearch(g *growth, p *binpack.Problem, solved *binpack.Plan, specs []v1alpha1.NodeClaimSpec) *search {
-	s := &search{g: g, p: p, granted: map[string]binpack.Set{}}
+	s := &search{g: g, p: p, granted: map[string]binpack.Set{}, sold: map[*Offering]int{}} // the pools' offers of one offering share its stock
 	for _, l := range p.Limits {
 		s.left.Room = append(s.left.Room, l.Remaining)
 	}
@@ -32,13 +35,12 @@ func newSearch(g *growth, p *binpack.Problem, solved *binpack.Plan, specs []v1al
 		s.left.Stock = append(s.left.Stock, p.Offerings[i].Stock)
 		s.byPrice = append(s.byPrice, i)
 	}
-	sold := map[*Offering]int{} // the pools' offers of one offering share its stock
 	for _, n := range solved.Nodes {
-		sold[g.offers[n.Offerings[0]].source] += n.Copies
+		s.sold[g.offers[n.Offerings[0]].source] += n.Copies
 	}
 	for i := range s.left.Stock {
 		if s.left.Stock[i] > 0 {
-			s.left.Stock[i] = max(0, s.left.Stock[i]-sold[g.offers[i].source])
+			s.left.Stock[i] = max(0, s.left.Stock[i]-s.sold[g.offers[i].source])
 		}
 	}
 	for n := range specs {
@@ -231,6 +233,11 @@ func (s *search) nearest(d *demand.Demand, h binpack.Held) (misses []Miss, reaso
 	}
 	if m, found := s.elsewhere(d, held.Size, count, h.Reason == binpack.ReasonConstraint); found {
 		misses = append(misses, m)
+	}
+	if helps, anything := widens(reason); helps {
+		if m, found := s.allowed(d, held.Size, anything); found {
+			misses = append(misses, m)
+		}
 	}
 	return misses, reason, 0
 }

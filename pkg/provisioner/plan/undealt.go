@@ -43,10 +43,10 @@ func (g *growth) blame(it *item, b topology.Blame, l *lessons) string {
 			"may go, widen its node selection, or make the term preferred", b.Selector, b.Key, held)
 	case topology.RuleApart:
 		return fmt.Sprintf("podAntiAffinity asks for a %s without a pod of %s, and there is no more that the pod may use (%s); allow more domains in a "+
-			"Provisioner, use fewer replicas, or make the term preferred", b.Key, b.Selector, held)
+			"Provisioner%s, use fewer replicas, or make the term preferred", b.Key, b.Selector, held, g.another(it, b.Key))
 	default:
 		return fmt.Sprintf("other pods keep this one out of their %s by podAntiAffinity, and there is no other that it may use (%s); allow more domains "+
-			"in a Provisioner, or change their anti-affinity", b.Key, held)
+			"in a Provisioner%s, or change their anti-affinity", b.Key, held, g.another(it, b.Key))
 	}
 }
 
@@ -54,7 +54,7 @@ func (g *growth) blameSpread(it *item, b topology.Blame, l *lessons) string {
 	text := fmt.Sprintf("topologySpreadConstraints %s maxSkew %d: ", b.Key, b.MaxSkew)
 	if b.MinDomains > 0 {
 		return text + fmt.Sprintf("minDomains %d is not reached, so no domain may have more than %d of the pods that it counts; allow more domains in a "+
-			"Provisioner, lower minDomains, or use whenUnsatisfiable ScheduleAnyway", b.MinDomains, b.MaxSkew)
+			"Provisioner%s, lower minDomains, or use whenUnsatisfiable ScheduleAnyway", b.MinDomains, b.MaxSkew, g.another(it, b.Key))
 	}
 	return text + fmt.Sprintf("%s has %d of the pods that it counts and %s, so no more than %d may be anywhere else; make room there, raise maxSkew, or use "+
 		"whenUnsatisfiable ScheduleAnyway", b.Domain, b.Pods, g.unreachable(it, b, l), b.Pods+b.MaxSkew)

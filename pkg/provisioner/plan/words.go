@@ -54,7 +54,7 @@ func list(before string, items []string) string {
 }
 
 // String is the change in words that stand behind "without" (Drop), "with a toleration of" (Tolerate), "it asked for at most" (AskLess), "once"
-// (Reopen, Leave) or "if" (RaiseLimit).
+// (Reopen, Leave) or "if" (RaiseLimit, Allow).
 func (c Change) String() string {
 	switch c.Kind {
 	case Drop:
@@ -65,6 +65,8 @@ func (c Change) String() string {
 		return fmt.Sprintf("limits.%s of Provisioner %s were at least %s", c.Resource, c.Provisioner, showLimit(c.Resource, c.Need))
 	case AskLess:
 		return show(c.Resource, c.Have)
+	case Allow:
+		return fmt.Sprintf("Provisioner %s allowed %s %s", c.Provisioner, c.Requirement.Key, c.Requirement.Values[0])
 	case Leave:
 		return c.leaving()
 	default:
