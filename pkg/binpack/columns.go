@@ -21,6 +21,7 @@ type generator struct {
 	ended   bool    // more steps would find nothing
 	free    []bool  // by item: some candidate costs nothing, so no place is worth anything
 	duals   []float64
+	asked   []int64 // scratch
 	scale   int64
 	best    proof
 	value   float64 // of the master when it was solved last
@@ -33,6 +34,7 @@ const (
 	nodesFirst   = 200
 	nodesLast    = 2000
 	certifyEvery = 4      // rounds
+	otherColumns = 8      // of a candidate in a round
 	gapEnough    = 0.0005 // the part of the cost within which generation stops
 )
 
@@ -44,6 +46,7 @@ func (s *solver) newGenerator(j *job, left []int) *generator {
 		most[i] = s.p.Demands[j.items[i].demand].Count
 	}
 	g.p = s.newPricer(j, most)
+	g.p.thorough = true
 	alone, price := make([]column, len(j.items)), make([]float64, len(j.items))
 	for i := range j.items {
 		alone[i], price[i] = g.alone(i)
@@ -144,19 +147,39 @@ func (g *generator) solveMaster(until int) bool {
 	return done
 }
 
-// round prices every candidate once, at worths between the master's duals and the proof's, and answers how many columns it found.
+// round prices every candidate, at worths between the master's duals and the proof's, and answers how many columns it found.
 func (g *generator) round() (added int) {
 	g.mixDuals(g.smooth)
 	for c := range g.j.cands {
 		target := g.target(c)
-		parts, _, upper := g.p.price(c, target, g.nodes)
+		parts, value, upper := g.p.price(c, target, g.nodes)
 		if parts != nil {
-			added += g.addFound(c, parts)
+			added += g.addFound(c, parts) + g.addOthers(c, parts, value)
 		}
 		if g.relaxed && g.p.loose && upper > target {
 			added += g.addRelaxed(c)
 		}
 	}
+	return added
+}
+
+// addOthers adds further columns of a candidate that has one: each time what was found is made worth no more than its price, so that what
+// comes next has other items. Few candidates of many are worth a look when the programme is nearly solved, and each round costs the same.
+func (g *generator) addOthers(c int, parts []part, value int64) (added int) {
+	target := g.target(c)
+	g.asked = append(g.asked[:0], g.p.worth...)
+	g.p.thorough = false
+	for range otherColumns {
+		for _, p := range parts {
+			g.p.worth[p.item] = scaled(g.p.worth[p.item], target, value)
+		}
+		if parts, value, _ = g.p.price(c, target, g.nodes); parts == nil {
+			break
+		}
+		added += g.addFound(c, parts)
+	}
+	g.p.thorough = true
+	copy(g.p.worth, g.asked)
 	return added
 }
 

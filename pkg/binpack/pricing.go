@@ -21,6 +21,7 @@ type form struct {
 	most     []int // by position in items: the most of it on one node
 	units    []int // GPU units it takes, rounded down
 	share    []int64
+	prices   []float64 // of its resources, as parts of a target: those that the last search on a grid ended with
 }
 
 // pricer finds, for given worths of the items, contents of a candidate that are worth more than a target, and proves an upper bound on what
@@ -50,6 +51,8 @@ type pricer struct {
 	search  search
 	root    int64 // what bound answered last
 	loose   bool  // the search was cut short
+	// thorough: search again, with a better bound, where a search was cut short
+	thorough bool
 }
 
 func (s *solver) newPricer(j *job, left []int) *pricer {
@@ -89,7 +92,7 @@ func (p *pricer) formOf(c int) *form {
 
 // shape fills in a form. O(items x resources).
 func (p *pricer) shape(f *form, capacity Vector) {
-	f.capacity, f.rows = capacity, 0
+	f.capacity, f.rows, f.prices = capacity, 0, nil
 	f.items, f.most, f.dims = f.items[:0], f.most[:0], f.dims[:0]
 	gpu, unit := p.s.p.GPU, int64(0)
 	if gpu >= 0 {

@@ -12,9 +12,12 @@ type search struct {
 	order   []merit
 	entries []seekEntry
 	rows    int
+	grid    grid
+	cells   int     // of a table: rows x grid.buckets
+	base    int64   // what the whole capacity costs at the bound's multipliers
 	inside  []int   // entries that are in the node
 	least   []int   // GPU units of the smallest entry from each on
-	suffix  []int64 // (entry, GPU units free): the most that entries from it on can add to the bound
+	suffix  []int64 // (entry, GPU units free, buckets free): the most that entries from it on can add to the bound
 	free    Vector
 	counts  []int
 	chosen  []int
@@ -31,18 +34,15 @@ type merit struct {
 }
 
 type seekEntry struct {
-	item, most, units int
-	worth, reduced    int64
-	size              Vector
+	item, most, units, buckets int
+	worth, reduced             int64
+	size                       Vector
 }
 
-// seek searches contents worth more than target among the items whose bound allows for that.
+// seek searches contents worth more than target among the items whose bound allows for that. What is too hard with the plain bound, which
+// knows the GPU only, is searched again, if the pricer is to be thorough, with a bound that knows the scarcest of the other resources too.
 func (p *pricer) seek(f *form, lambda []int64, target, upper int64, nodes int) (parts []part, value, proven int64) {
 	s := &p.search
-	base := int64(0)
-	for _, l := range lambda {
-		base += l * shareGrain
-	}
 	s.order = s.order[:0]
 	for n := range p.at {
 		if p.reach(f, n) > target {
@@ -50,18 +50,37 @@ func (p *pricer) seek(f *form, lambda []int64, target, upper int64, nodes int) (
 		}
 	}
 	slices.SortFunc(s.order, func(a, b merit) int { return cmp.Or(cmp.Compare(b.worth, a.worth), cmp.Compare(a.at, b.at)) })
-	s.entries = s.entries[:0]
-	for _, o := range s.order {
-		k := p.at[o.at]
-		i := f.items[k]
-		s.entries = append(s.entries, seekEntry{
-			item: i, most: p.most[o.at], units: f.units[k], worth: p.worth[i], reduced: p.reduced[o.at], size: p.j.items[i].size,
-		})
+	p.lay(f, lambda, grid{buckets: 1})
+	parts, value, proven = p.walk(f, target, upper, nodes)
+	if !p.loose || !p.thorough || parts != nil {
+		return parts, value, proven
 	}
-	s.j = p.j
+	if again, more, tighter, ok := p.seekOnGrid(f, lambda, max(target, value), upper, thoroughNodes*nodes); ok {
+		if proven = min(proven, tighter); again != nil {
+			parts, value = again, more
+		}
+	}
+	return parts, value, proven
+}
+
+// thoroughNodes is how many times more nodes a search with the better bound may have.
+const thoroughNodes = 5
+
+// lay prepares a search with these multipliers and answers what no contents are worth more than.
+func (p *pricer) lay(f *form, lambda []int64, g grid) int64 {
+	s := &p.search
+	s.j, s.grid = p.j, g
+	s.base = p.enter(f, lambda)
 	s.prepare(f)
+	p.s.steps -= s.cells * len(s.entries) / cellsPerStep
+	return s.base + s.suffix[s.cells-1]
+}
+
+// walk searches what was laid.
+func (p *pricer) walk(f *form, target, upper int64, nodes int) (parts []part, value, proven int64) {
+	s := &p.search
 	s.best, s.found, s.open, s.nodes = target, false, 0, nodes
-	s.from(0, 0, base, f.rows)
+	s.from(0, 0, s.base, f.rows)
 	p.s.steps -= (nodes - max(0, s.nodes)) + len(s.entries)/2
 	p.loose = s.open > 0
 	proven = min(upper, max(s.best, s.open))
@@ -77,26 +96,58 @@ func (p *pricer) seek(f *form, lambda []int64, target, upper int64, nodes int) (
 	return parts, s.best, proven
 }
 
+// enter makes the entries of the search, and answers what the whole capacity costs at the multipliers that its bound uses.
+func (p *pricer) enter(f *form, lambda []int64) (base int64) {
+	s := &p.search
+	s.entries = s.entries[:0]
+	for d, l := range lambda {
+		if !s.grid.counts(f.dims[d]) {
+			base += l * shareGrain
+		}
+	}
+	for _, o := range s.order {
+		k := p.at[o.at]
+		i := f.items[k]
+		e := seekEntry{
+			item: i, most: p.most[o.at], units: f.units[k], worth: p.worth[i], reduced: p.reduced[o.at], size: p.j.items[i].size,
+		}
+		if s.grid.buckets > 1 {
+			e.buckets = int(e.size[s.grid.dim] >> s.grid.shift)
+			e.reduced = e.worth
+			for d, l := range lambda {
+				if !s.grid.counts(f.dims[d]) {
+					e.reduced -= l * f.share[k*len(f.dims)+d]
+				}
+			}
+		}
+		s.entries = append(s.entries, e)
+	}
+	return base
+}
+
 // prepare builds the suffix tables.
 func (s *search) prepare(f *form) {
 	s.rows, s.inside = f.rows+1, s.inside[:0]
+	s.cells = s.rows * s.grid.buckets
 	s.free = append(s.free[:0], f.capacity...)
 	s.counts, s.chosen = resized(s.counts, len(s.entries)), resized(s.chosen, len(s.entries))
-	s.suffix, s.least = resized(s.suffix, (len(s.entries)+1)*s.rows), resized(s.least, len(s.entries)+1)
+	s.suffix, s.least = resized(s.suffix, (len(s.entries)+1)*s.cells), resized(s.least, len(s.entries)+1)
 	s.least[len(s.entries)] = math.MaxInt
 	for e := len(s.entries) - 1; e >= 0; e-- {
 		s.least[e] = min(s.entries[e].units, s.least[e+1])
-		here, next := s.suffix[e*s.rows:(e+1)*s.rows], s.suffix[(e+1)*s.rows:(e+2)*s.rows]
+		here, next := s.suffix[e*s.cells:(e+1)*s.cells], s.suffix[(e+1)*s.cells:(e+2)*s.cells]
 		entry := &s.entries[e]
 		switch {
 		case entry.reduced <= 0:
 			copy(here, next)
-		case entry.units == 0:
+		case entry.units == 0 && entry.buckets == 0:
 			for g := range here {
 				here[g] = next[g] + entry.reduced*int64(entry.most)
 			}
-		default:
+		case s.grid.buckets == 1:
 			addBounded(here, next, entry.units, entry.most, entry.reduced)
+		default:
+			s.grid.add(here, next, entry)
 		}
 	}
 }
@@ -108,7 +159,7 @@ func (s *search) from(at int, value, bound int64, free int) {
 		copy(s.chosen, s.counts)
 	}
 	for ; at < len(s.entries); at++ {
-		reach := bound + s.suffix[at*s.rows+free]
+		reach := bound + s.suffix[at*s.cells+free*s.grid.buckets+s.grid.bucket(s.free)]
 		if reach <= s.best {
 			return
 		}
