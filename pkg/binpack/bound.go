@@ -151,7 +151,7 @@ func (g *generator) prove(until int) {
 	if g.s.steps <= 0 {
 		g.m.solve(firstProof)
 		g.nodes = 0
-		g.certify(0)
+		g.certify(0, nil)
 	}
 }
 

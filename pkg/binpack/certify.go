@@ -13,13 +13,14 @@ type proof struct {
 
 // certify makes a proof of worths between the master's duals and those of the best proof so far: candidate by candidate, where contents may be worth more than slack above the price, worths
 // are lowered until they are not. They only get lower, so what is proven for one candidate stays so. Farley (1990) divides all worths by
-// the worst ratio; here only the items that can be in such contents pay.
-func (g *generator) certify(smooth float64) {
+// the worst ratio; here only the items that can be in such contents pay. known, if not nil, is what contents of each candidate are worth at the
+// most at these worths before they are lowered.
+func (g *generator) certify(smooth float64, known []int64) {
 	g.mixDuals(smooth)
 	p := proof{scale: g.scale, price: 1}
 	for c := range g.j.cands {
 		price, target := g.j.cands[c].price*g.scale, g.target(c)
-		_, _, upper := g.p.price(c, target, g.nodes)
+		upper := g.limit(c, target, known)
 		if upper > target {
 			g.lower(c, target, upper)
 			upper = target
@@ -29,6 +30,22 @@ func (g *generator) certify(smooth float64) {
 		}
 	}
 	g.keep(p)
+}
+
+// limit answers what contents of a candidate are worth at the most, and, if that is more than target, leaves the candidate's bound behind.
+func (g *generator) limit(c int, target int64, known []int64) int64 {
+	if known == nil {
+		_, _, upper := g.p.price(c, target, g.nodes)
+		return upper
+	}
+	if known[c] <= target {
+		return known[c]
+	}
+	thorough := g.p.thorough
+	g.p.thorough = false
+	_, _, upper := g.p.price(c, target, 0)
+	g.p.thorough = thorough
+	return min(upper, known[c])
 }
 
 // lower makes the worths of items such that no contents of the candidate, which the pricer has just looked at, are worth more than target.

@@ -21,6 +21,7 @@ type generator struct {
 	ended   bool    // more steps would find nothing
 	free    []bool  // by item: some candidate costs nothing, so no place is worth anything
 	duals   []float64
+	upper   []int64 // by candidate: what contents are worth at the most at the worths of the last round
 	asked   []int64 // scratch
 	scale   int64
 	best    proof
@@ -46,14 +47,14 @@ func (s *solver) newGenerator(j *job, left []int) *generator {
 		most[i] = s.p.Demands[j.items[i].demand].Count
 	}
 	g.p = s.newPricer(j, most)
-	g.p.thorough = true
+	g.p.thorough = s.steps > stepsFirst
 	alone, price := make([]column, len(j.items)), make([]float64, len(j.items))
 	for i := range j.items {
 		alone[i], price[i] = g.alone(i)
 	}
 	g.m = newMaster(left, alone, price)
 	g.duals, g.free = make([]float64, len(j.items)), make([]bool, len(j.items))
-	g.p.worth = make([]int64, len(j.items))
+	g.p.worth, g.upper = make([]int64, len(j.items)), make([]int64, len(j.cands))
 	for c := range j.cands {
 		for i := range j.items {
 			if s.p.Offerings[j.cands[c].offering].PriceMicroUSDPerHour == 0 && j.cands[c].allowed.Has(i) {
@@ -118,7 +119,7 @@ func (g *generator) run(until int) {
 		}
 		added := g.round()
 		if added == 0 || round%certifyEvery == 0 {
-			g.certify(g.smooth)
+			g.certify(g.smooth, g.upper)
 		}
 		if g.value <= g.best.bound*(1+gapEnough) {
 			g.ended = true
@@ -136,7 +137,7 @@ func (g *generator) run(until int) {
 			return
 		}
 	}
-	g.certify(0)
+	g.certify(0, nil)
 }
 
 // solveMaster solves the master and pays for it.
@@ -153,8 +154,11 @@ func (g *generator) round() (added int) {
 	for c := range g.j.cands {
 		target := g.target(c)
 		parts, value, upper := g.p.price(c, target, g.nodes)
-		if parts != nil {
-			added += g.addFound(c, parts) + g.addOthers(c, parts, value)
+		if g.upper[c] = upper; parts != nil {
+			added += g.addFound(c, parts)
+		}
+		if parts != nil && g.p.thorough {
+			added += g.addOthers(c, parts, value)
 		}
 		if g.relaxed && g.p.loose && upper > target {
 			added += g.addRelaxed(c)

@@ -1,10 +1,5 @@
 package binpack
 
-import (
-	"math"
-	"slices"
-)
-
 // grid counts one resource besides the GPU in whole buckets, so that a bound knows what of it is still free: sizes are rounded down, so
 // what fits the node fits the grid, and its bound holds.
 type grid struct {
@@ -16,7 +11,7 @@ type grid struct {
 const (
 	mostBuckets  = 256 // of a bound's table
 	cellsPerStep = 96
-	mostLaid     = 1 // bounds tried for one search
+	stepPart     = 0.5
 )
 
 // gridOf answers a grid for the resource that costs the most by the multipliers; none if no resource costs anything.
@@ -36,9 +31,6 @@ func (f *form) gridOf(lambda []int64) (g grid, ok bool) {
 	g.buckets = int(f.capacity[g.dim]>>g.shift) + 1
 	return g, g.buckets > 1
 }
-
-// counts tells whether the grid counts the resource.
-func (g *grid) counts(dim int) bool { return g.buckets > 1 && g.dim == dim }
 
 // bucket answers how many whole buckets are free.
 func (g *grid) bucket(free Vector) int {
@@ -85,43 +77,28 @@ func (p *pricer) seekOnGrid(f *form, lambda []int64, target, upper int64, nodes 
 	if f.prices == nil {
 		f.prices = make([]float64, len(f.dims))
 		for d, l := range lambda {
-			f.prices[d] = float64(l) * shareGrain / float64(max(1, target))
+			if f.dims[d] != g.dim {
+				f.prices[d] = float64(l) * shareGrain / float64(max(1, target))
+			}
 		}
 	}
-	next, laid := slices.Clone(f.prices), slices.Clone(lambda)
-	least, last := int64(math.MaxInt64), int64(0)
-	for range mostLaid {
-		last = p.layAt(f, g, next, laid, target)
-		if last < least {
-			least = last
-			copy(f.prices, next)
-		}
-		if last <= target {
-			p.loose = false
-			return nil, 0, min(upper, last), true
-		}
-		if !p.search.overspent(f, next, float64(last-target)/float64(max(1, target))) {
-			break
-		}
+	laid := make([]int64, len(lambda))
+	for d, price := range f.prices {
+		laid[d] = int64(min(price*float64(target)/shareGrain, float64(mostBound/shareGrain/int64(len(laid)))))
 	}
-	if last > least {
-		p.layAt(f, g, f.prices, laid, target)
+	most := p.lay(f, laid, g)
+	if most <= target {
+		p.loose = false
+		return nil, 0, min(upper, most), true
 	}
-	parts, value, proven = p.walk(f, target, min(upper, least), nodes)
+	p.search.overspent(f, f.prices, float64(most-target)/float64(max(1, target)))
+	parts, value, proven = p.walk(f, target, min(upper, most), nodes)
 	return parts, value, proven, true
 }
 
-// layAt is lay at prices for whole resources that are parts of target; lambda is scratch.
-func (p *pricer) layAt(f *form, g grid, prices []float64, lambda []int64, target int64) int64 {
-	for d, price := range prices {
-		lambda[d] = int64(min(price*float64(target)/shareGrain, float64(mostBound/shareGrain/int64(len(prices)))))
-	}
-	return p.lay(f, lambda, g)
-}
-
 // overspent moves prices by what the contents behind the bound that was laid take of each resource that the grid does not count, over by how
-// much of the target the bound is above it. It answers false if there is nothing to move.
-func (s *search) overspent(f *form, prices []float64, over float64) bool {
+// much of the target the bound is above it.
+func (s *search) overspent(f *form, prices []float64, over float64) {
 	used := make([]int64, len(f.capacity))
 	row, bucket := f.rows, s.grid.buckets-1
 	for e := range s.entries {
@@ -140,19 +117,14 @@ func (s *search) overspent(f *form, prices []float64, over float64) bool {
 	}
 	sum, slope := 0.0, make([]float64, len(prices))
 	for n, d := range f.dims {
-		if s.grid.counts(d) {
-			continue
-		}
 		if slope[n] = float64(used[d])/float64(f.capacity[d]) - 1; slope[n] < 0 && prices[n] == 0 {
 			slope[n] = 0
 		}
 		sum += float64(slope[n] * slope[n])
 	}
-	if sum == 0 {
-		return false
-	}
 	for n := range prices {
-		prices[n] = max(0, prices[n]+float64(over*slope[n]/sum))
+		if sum > 0 {
+			prices[n] = max(0, prices[n]+float64(stepPart*over*slope[n]/sum))
+		}
 	}
-	return true
 }

@@ -64,7 +64,7 @@ func (p *pricer) seek(f *form, lambda []int64, target, upper int64, nodes int) (
 }
 
 // thoroughNodes is how many times more nodes a search with the better bound may have.
-const thoroughNodes = 5
+const thoroughNodes = 10
 
 // lay prepares a search with these multipliers and answers what no contents are worth more than.
 func (p *pricer) lay(f *form, lambda []int64, g grid) int64 {
@@ -100,10 +100,8 @@ func (p *pricer) walk(f *form, target, upper int64, nodes int) (parts []part, va
 func (p *pricer) enter(f *form, lambda []int64) (base int64) {
 	s := &p.search
 	s.entries = s.entries[:0]
-	for d, l := range lambda {
-		if !s.grid.counts(f.dims[d]) {
-			base += l * shareGrain
-		}
+	for _, l := range lambda {
+		base += l * shareGrain
 	}
 	for _, o := range s.order {
 		k := p.at[o.at]
@@ -115,9 +113,7 @@ func (p *pricer) enter(f *form, lambda []int64) (base int64) {
 			e.buckets = int(e.size[s.grid.dim] >> s.grid.shift)
 			e.reduced = e.worth
 			for d, l := range lambda {
-				if !s.grid.counts(f.dims[d]) {
-					e.reduced -= l * f.share[k*len(f.dims)+d]
-				}
+				e.reduced -= l * f.share[k*len(f.dims)+d]
 			}
 		}
 		s.entries = append(s.entries, e)

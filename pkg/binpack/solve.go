@@ -70,7 +70,7 @@ func (s *solver) reserve() int {
 	if pods <= 500 {
 		return max(0, s.steps*3/4)
 	}
-	return max(0, s.steps/4)
+	return max(0, s.steps/16)
 }
 
 // newSolver prepares to solve a canonical problem.
