@@ -34,7 +34,7 @@ const (
 	slackLast    = 0.00025
 	nodesFirst   = 200
 	nodesLast    = 2000
-	certifyEvery = 4      // rounds
+	certifyEvery = 8      // rounds
 	otherColumns = 8      // of a candidate in a round
 	gapEnough    = 0.0005 // the part of the cost within which generation stops
 )

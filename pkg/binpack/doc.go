@@ -32,7 +32,10 @@
 // knapsack per candidate finds contents worth more than their node, until there are none. Worths are smoothed (Wentges 1997), and contents that
 // beat their price by less than a slack, from 1 % down, are not looked for: that is where knapsacks get hard. The programme's whole copies are
 // bought, and greedy with its duals, from several depths of a dive, packs the rest. Its knapsack is bounded by Lagrangian relaxation of every
-// resource but the GPU, with the dual of its linear relaxation for multipliers; nodes with many small pods round that relaxation.
+// resource but the GPU, with the dual of its linear relaxation for multipliers; nodes with many small pods round that relaxation. Where that
+// bound is too weak to end the search, the dearest other resource is counted too, in at most 256 buckets with sizes rounded down, and the
+// multipliers are learnt from one round to the next (Polyak's subgradient steps): of tens of candidates one or two are that hard, and what is
+// not found there is missing in the plan and in the bound alike. A candidate that has one column to add gives up to eight more in a round.
 //
 // Improving repacks single nodes, pairs and triples, the most wasteful first: exactly, by dynamic programming over sub-multisets, where
 // those are at most 2048, by greedy otherwise. If all pods that are bought for fit into that, the purchases are optimal.
@@ -72,8 +75,9 @@
 //
 // Measured: with at most 6 pods and nothing that binds the plan is optimal, with limits, stock, bins or gangs in more than 9 of 10 cases,
 // and then at worst 3 times the optimum (internal/oracle asserts both, and that no bound exceeds an optimum). On large GPU mixes the first
-// answer is within 1.5 % and the default one within 0.8 % from 1,000 pods on (both within 1.8 % at 100), of the bound that it proves, with hundreds of classes bound to GPU models within 2.5 %
-// of a bound that is looser there (quality_test.go asserts it, BenchmarkMixes measures it). In theory weighted set cover with exact knapsacks
+// answer is within 1.5 % and the default one within 0.55 % from 1,000 pods on (1.8 % and 0.8 % at 100), of the bound that it proves, with hundreds of
+// classes bound to GPU models within 2.6 %, where the steps end before the columns are complete (quality_test.go asserts it, BenchmarkMixes
+// measures it). In theory weighted set cover with exact knapsacks
 // is at most 1 + 1/2 + ... + 1/m times the LP bound, m the pods of a node, when values adapt to what is left (Chvátal 1979); with the values
 // used here the guarantee, when nothing binds, is that of the baseline: never dearer than every demand alone on whole nodes of its cheapest
 // offering. More steps never end dearer than the first answer.

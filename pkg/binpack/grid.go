@@ -9,13 +9,14 @@ type grid struct {
 }
 
 const (
-	mostBuckets  = 256 // of a bound's table
+	mostBuckets  = 256
+	mostCells    = 1 << 19 // of all tables of a search
 	cellsPerStep = 96
-	stepPart     = 0.5
+	priceStep    = 0.5 // of Polyak's: the least bound is above the target, which his step takes it for
 )
 
 // gridOf answers a grid for the resource that costs the most by the multipliers; none if no resource costs anything.
-func (f *form) gridOf(lambda []int64) (g grid, ok bool) {
+func (s *search) gridOf(f *form, lambda []int64) (g grid, ok bool) {
 	best := int64(0)
 	for n, l := range lambda {
 		if l > best {
@@ -25,7 +26,8 @@ func (f *form) gridOf(lambda []int64) (g grid, ok bool) {
 	if best == 0 {
 		return g, false
 	}
-	for f.capacity[g.dim]>>g.shift >= mostBuckets {
+	most := min(mostBuckets, mostCells/(len(s.order)+1)/(f.rows+1))
+	for f.capacity[g.dim]>>g.shift >= int64(max(1, most)) {
 		g.shift++
 	}
 	g.buckets = int(f.capacity[g.dim]>>g.shift) + 1
@@ -67,64 +69,72 @@ func (g *grid) add(here, next []int64, e *seekEntry) {
 	}
 }
 
-// seekOnGrid searches with a bound that counts one more resource. Its multipliers for the others are improved from search to search, by
-// Polyak's subgradient step: a resource of which the bound's contents take more than there is gets dearer. ok is false if there is no grid.
-func (p *pricer) seekOnGrid(f *form, lambda []int64, target, upper int64, nodes int) (parts []part, value, proven int64, ok bool) {
-	g, ok := f.gridOf(lambda)
+// seekOnGrid searches with a bound that counts one more resource. Its multipliers are improved from search to search: a resource of which the
+// bound's contents take more than there is gets dearer, the others cheaper. ok is false if there is no grid.
+func (p *pricer) seekOnGrid(f *form, lambda []int64, target, upper int64, nodes int) (parts []part, proven int64, ok bool) {
+	g, ok := p.search.gridOf(f, lambda)
 	if !ok {
-		return nil, 0, upper, false
+		return nil, upper, false
 	}
+	whole := float64(max(1, target))
 	if f.prices == nil {
 		f.prices = make([]float64, len(f.dims))
 		for d, l := range lambda {
 			if f.dims[d] != g.dim {
-				f.prices[d] = float64(l) * shareGrain / float64(max(1, target))
+				f.prices[d] = float64(l) * shareGrain / whole
 			}
 		}
 	}
 	laid := make([]int64, len(lambda))
 	for d, price := range f.prices {
-		laid[d] = int64(min(price*float64(target)/shareGrain, float64(mostBound/shareGrain/int64(len(laid)))))
+		laid[d] = int64(min(price*whole/shareGrain, float64(mostBound/shareGrain/int64(len(laid)))))
 	}
 	most := p.lay(f, laid, g)
 	if most <= target {
 		p.loose = false
-		return nil, 0, min(upper, most), true
+		return nil, min(upper, target), true // what has items that the search leaves out may be worth target
 	}
-	p.search.overspent(f, f.prices, float64(most-target)/float64(max(1, target)))
-	parts, value, proven = p.walk(f, target, min(upper, most), nodes)
-	return parts, value, proven, true
+	f.reprice(p.search.usedByBound(f), float64(most-target)/whole)
+	parts, _, proven = p.walk(target, min(upper, most), f.rows, nodes)
+	return parts, proven, true
 }
 
-// overspent moves prices by what the contents behind the bound that was laid take of each resource that the grid does not count, over by how
-// much of the target the bound is above it.
-func (s *search) overspent(f *form, prices []float64, over float64) {
+// usedByBound answers how much of each resource the contents take that the bound which was laid is the worth of.
+func (s *search) usedByBound(f *form) []int64 {
 	used := make([]int64, len(f.capacity))
 	row, bucket := f.rows, s.grid.buckets-1
 	for e := range s.entries {
 		entry := &s.entries[e]
-		here, next := s.suffix[e*s.cells:(e+1)*s.cells], s.suffix[(e+1)*s.cells:(e+2)*s.cells]
-		best := here[row*s.grid.buckets+bucket]
+		best := s.suffix[e*s.cells+row*s.grid.buckets+bucket]
+		next := s.suffix[(e+1)*s.cells : (e+2)*s.cells]
 		for n := 0; n <= entry.most && n*entry.units <= row && n*entry.buckets <= bucket; n++ {
-			if next[(row-n*entry.units)*s.grid.buckets+bucket-n*entry.buckets]+int64(n)*entry.reduced == best {
-				row, bucket = row-n*entry.units, bucket-n*entry.buckets
-				for d, q := range entry.size {
-					used[d] += q * int64(n)
-				}
-				break
+			if next[(row-n*entry.units)*s.grid.buckets+bucket-n*entry.buckets]+int64(n)*max(0, entry.reduced) != best {
+				continue
 			}
+			row, bucket = row-n*entry.units, bucket-n*entry.buckets
+			for d, q := range entry.size {
+				used[d] += q * int64(n)
+			}
+			break
 		}
 	}
-	sum, slope := 0.0, make([]float64, len(prices))
+	return used
+}
+
+// reprice makes a step along the subgradient of the bound, whose length is for a bound that is over the target by that part of it.
+func (f *form) reprice(used []int64, over float64) {
+	sum, slope := 0.0, make([]float64, len(f.prices))
 	for n, d := range f.dims {
-		if slope[n] = float64(used[d])/float64(f.capacity[d]) - 1; slope[n] < 0 && prices[n] == 0 {
+		if slope[n] = float64(used[d])/float64(f.capacity[d]) - 1; slope[n] < 0 && f.prices[n] == 0 {
 			slope[n] = 0
 		}
 		sum += float64(slope[n] * slope[n])
 	}
-	for n := range prices {
-		if sum > 0 {
-			prices[n] = max(0, prices[n]+float64(stepPart*over*slope[n]/sum))
-		}
+	if sum == 0 {
+		return
+	}
+	for n := range f.prices {
+		step := float64(priceStep * over * slope[n] / sum)
+		f.prices[n] = max(0, f.prices[n]+max(-over, min(over, step)))
 	}
 }

@@ -28,12 +28,17 @@ func everyContent(j *job, worth []int64, left []int, free Vector, at int, inside
 func drawKnapsack(t *rapid.T) (s *solver, j *job, worth []int64, left []int) {
 	s = &solver{p: Problem{Resources: []string{"cpu", "mem", "gpu"}, GPU: rapid.SampledFrom([]int{2, 2, -1}).Draw(t, "gpu")}}
 	gpus := rapid.SampledFrom([]int64{0, 1, 4, 8}).Draw(t, "gpus")
+	grain := rapid.SampledFrom([]int{1, 1, 997}).Draw(t, "grain") // so that a bucket of a grid is more than one
+	amount := func(from, to int, name string) int64 {
+		return int64(rapid.IntRange(from, to).Draw(t, name)*grain + rapid.IntRange(0, grain-1).Draw(t, name))
+	}
+	fine := rapid.SampledFrom([]int64{1, 1 << 24}).Draw(t, "fine") // what is worth little has no multipliers: they are whole numbers per grain
 	j = &job{}
 	all := NewSet(8)
 	for i := range rapid.IntRange(1, 6).Draw(t, "items") {
-		size := Vector{int64(rapid.IntRange(0, 9).Draw(t, "cpu")), int64(rapid.IntRange(1, 9).Draw(t, "mem")), int64(rapid.IntRange(0, int(min(2, gpus))).Draw(t, "gpu"))}
+		size := Vector{amount(0, 9, "cpu"), amount(1, 9, "mem"), int64(rapid.IntRange(0, int(min(2, gpus))).Draw(t, "gpu"))}
 		j.items = append(j.items, item{demand: i, size: size, most: rapid.SampledFrom([]int{1, 2, 100}).Draw(t, "most")})
-		worth, left = append(worth, int64(rapid.IntRange(1, 1000).Draw(t, "worth"))), append(left, rapid.IntRange(1, 5).Draw(t, "left"))
+		worth, left = append(worth, fine*int64(rapid.IntRange(1, 1000).Draw(t, "worth"))), append(left, rapid.IntRange(1, 5).Draw(t, "left"))
 		all.Add(i)
 	}
 	if rapid.Bool().Draw(t, "apart") {
@@ -48,7 +53,7 @@ func drawKnapsack(t *rapid.T) (s *solver, j *job, worth []int64, left []int) {
 			}
 		}
 	}
-	capacity := Vector{int64(rapid.IntRange(1, 30).Draw(t, "cpu")), int64(rapid.IntRange(1, 30).Draw(t, "mem")), gpus}
+	capacity := Vector{amount(1, 30, "cpu"), amount(1, 30, "mem"), gpus}
 	j.cands = []candidate{{price: 1, capacity: capacity, allowed: all}}
 	return s, j, worth, left
 }
@@ -79,11 +84,11 @@ func TestKnapsackAgainstEverything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, j, worth, left := drawKnapsack(t)
 		best := everyContent(j, worth, left, j.cands[0].capacity, 0, nil)
-		target := int64(rapid.IntRange(0, 3000).Draw(t, "target"))
+		target := best * int64(rapid.IntRange(0, 150).Draw(t, "target")) / 100
 		nodes := rapid.SampledFrom([]int{0, 1, 5, 1_000_000}).Draw(t, "nodes")
-		var p pricer
+		p := pricer{thorough: rapid.Bool().Draw(t, "thorough")}
 		parts, value, upper := p.single(s, j, &j.cands[0], worth, left, target, nodes)
-		if max(upper, target) < best {
+		if upper < best {
 			t.Fatalf("the best is worth %d, the bound says %d over %d", best, upper, target)
 		}
 		if parts != nil {
@@ -105,5 +110,30 @@ func TestKnapsackAgainstEverything_catches(t *testing.T) {
 	}
 	if _, err := worthOf(j, worth, left, []part{{0, 2}, {1, 1}}); err == nil {
 		t.Error("contents that do not fit are worth something")
+	}
+}
+
+// A bound that counts a resource in buckets is no less than the best contents, which one with a bucket too few would be.
+func TestGridBound_catches(t *testing.T) {
+	const best = 30
+	bound := func(few int) int64 {
+		j := &job{items: []item{{size: Vector{500, 1}, most: 4}, {size: Vector{700, 1}, most: 4}}, cands: []candidate{{capacity: Vector{1000, 4}}}}
+		p := &pricer{s: &solver{p: Problem{Resources: []string{"mem", "gpu"}, GPU: 1}}, j: j, worth: []int64{15, 16}, left: []int{4, 4}}
+		f := &form{}
+		p.shape(f, j.cands[0].capacity)
+		p.at, p.most, p.reduced = []int{0, 1}, []int{2, 1}, []int64{15, 16}
+		p.search.order = []merit{{1, 0}, {1, 1}}
+		g, ok := p.search.gridOf(f, []int64{1})
+		if !ok {
+			t.Fatal("there is no grid")
+		}
+		g.buckets -= few
+		return p.lay(f, []int64{0}, g)
+	}
+	if got := bound(0); got != best {
+		t.Errorf("the bound is %d, want %d", got, best)
+	}
+	if got := bound(1); got >= best {
+		t.Errorf("a grid that lacks a bucket still bounds by %d", got)
 	}
 }

@@ -14,12 +14,12 @@ type quality struct {
 }
 
 var qualities = []quality{
-	{"any", 100, 1.025, 1.015}, {"any", 1000, 1.025, 1.006}, {"any", 10000, 1.025, 1.006},
-	{"L4", 100, 1.025, 1.015}, {"L4", 1000, 1.025, 1.0075}, {"A10G", 1000, 1.025, 1.0075}, {"L40S", 1000, 1.025, 1.006},
+	{"any", 100, 1.025, 1.01}, {"any", 1000, 1.025, 1.004}, {"any", 10000, 1.025, 1.0055},
+	{"L4", 100, 1.025, 1.004}, {"L4", 1000, 1.025, 1.0025}, {"A10G", 1000, 1.025, 1.003}, {"L40S", 1000, 1.025, 1.001},
 	{"H100", 1000, 1.025, 1.001}, {"multigpu50", 1000, 1.025, 1.006},
-	{"patho", 100, 1.025, 1.015}, {"patho", 1000, 1.025, 1.003}, {"patho", 10000, 1.025, 1.001},
-	// A third of the pods bound to GPU models: what is missing here is missing in the bound more than in the plan.
-	{"models", 100, 1.025, 1.015}, {"models", 1000, 1.025, 1.02},
+	{"patho", 100, 1.025, 1.003}, {"patho", 1000, 1.025, 1.002}, {"patho", 10000, 1.025, 1.0005},
+	// A third of the pods bound to GPU models: there are too many classes for the columns to become complete.
+	{"models", 100, 1.025, 1.0125}, {"models", 1000, 1.025, 1.015},
 }
 
 func (q quality) holds(p Problem, first, answer Plan) error {
@@ -35,7 +35,7 @@ func TestPlansAreNearTheBound(t *testing.T) {
 	for _, q := range qualities {
 		t.Run(fmt.Sprintf("%s-%d", q.mix, q.pods), func(t *testing.T) {
 			p := mixed(t, q.mix, q.pods)
-			if err := q.holds(p, Solve(p, Policy{Steps: 1}), Solve(p, Policy{Steps: 500_000})); err != nil {
+			if err := q.holds(p, Solve(p, Policy{Steps: 1}), Solve(p, Policy{})); err != nil {
 				t.Error(err)
 			}
 		})
@@ -45,7 +45,7 @@ func TestPlansAreNearTheBound(t *testing.T) {
 func TestPlansAreNearTheBound_catches(t *testing.T) {
 	p := mixed(t, "patho", 100)
 	first, answer := Solve(p, Policy{Steps: 1}), Solve(p, Policy{})
-	q := quality{"patho", 100, 1.025, 1.015}
+	q := quality{"patho", 100, 1.025, 1.003}
 	dear := answer
 	dear.CostMicroUSDPerHour = answer.CostMicroUSDPerHour * 103 / 100
 	if q.holds(p, first, dear) == nil {

@@ -51,14 +51,12 @@ func (p *pricer) seek(f *form, lambda []int64, target, upper int64, nodes int) (
 	}
 	slices.SortFunc(s.order, func(a, b merit) int { return cmp.Or(cmp.Compare(b.worth, a.worth), cmp.Compare(a.at, b.at)) })
 	p.lay(f, lambda, grid{buckets: 1})
-	parts, value, proven = p.walk(f, target, upper, nodes)
+	parts, value, proven = p.walk(target, upper, f.rows, nodes)
 	if !p.loose || !p.thorough || parts != nil {
 		return parts, value, proven
 	}
-	if again, more, tighter, ok := p.seekOnGrid(f, lambda, max(target, value), upper, thoroughNodes*nodes); ok {
-		if proven = min(proven, tighter); again != nil {
-			parts, value = again, more
-		}
+	if again, tighter, ok := p.seekOnGrid(f, lambda, target, upper, thoroughNodes*nodes); ok {
+		parts, value, proven = again, p.search.best, min(proven, tighter)
 	}
 	return parts, value, proven
 }
@@ -77,10 +75,10 @@ func (p *pricer) lay(f *form, lambda []int64, g grid) int64 {
 }
 
 // walk searches what was laid.
-func (p *pricer) walk(f *form, target, upper int64, nodes int) (parts []part, value, proven int64) {
+func (p *pricer) walk(target, upper int64, rows, nodes int) (parts []part, value, proven int64) {
 	s := &p.search
 	s.best, s.found, s.open, s.nodes = target, false, 0, nodes
-	s.from(0, 0, s.base, f.rows)
+	s.from(0, 0, s.base, rows)
 	p.s.steps -= (nodes - max(0, s.nodes)) + len(s.entries)/2
 	p.loose = s.open > 0
 	proven = min(upper, max(s.best, s.open))
@@ -127,7 +125,13 @@ func (s *search) prepare(f *form) {
 	s.cells = s.rows * s.grid.buckets
 	s.free = append(s.free[:0], f.capacity...)
 	s.counts, s.chosen = resized(s.counts, len(s.entries)), resized(s.chosen, len(s.entries))
-	s.suffix, s.least = resized(s.suffix, (len(s.entries)+1)*s.cells), resized(s.least, len(s.entries)+1)
+	s.least = resized(s.least, len(s.entries)+1)
+	if need := (len(s.entries) + 1) * s.cells; cap(s.suffix) < need {
+		s.suffix = make([]int64, need)
+	} else {
+		s.suffix = s.suffix[:need]
+		clear(s.suffix[need-s.cells:]) // the rest is written below
+	}
 	s.least[len(s.entries)] = math.MaxInt
 	for e := len(s.entries) - 1; e >= 0; e-- {
 		s.least[e] = min(s.entries[e].units, s.least[e+1])
