@@ -100,13 +100,23 @@ func unbound(v View, d Decision) []string {
 			if !asksFirst {
 				return 0
 			}
-			return len(b.asks[y].Neighbours.Spread) - len(b.asks[x].Neighbours.Spread)
+			return requiredSpreads(b.asks[y]) - requiredSpreads(b.asks[x])
 		})
 		if found = b.stuck(asksFirst); len(found) == 0 {
 			break
 		}
 	}
 	return found
+}
+
+func requiredSpreads(d *demand.Demand) int {
+	n := 0
+	for _, s := range d.Neighbours.Spread {
+		if !s.Soft {
+			n++
+		}
+	}
+	return n
 }
 
 // stuck binds pods one after the other, first what can be while nothing that is bought now stands, and says which never get where they

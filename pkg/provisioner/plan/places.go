@@ -33,6 +33,19 @@ func (g *growth) daemonPorts(labels map[string]string, taints []corev1.Taint) []
 	return ports
 }
 
+// foresee adds to a place that has no node yet what the pods of DaemonSets will be to others there.
+func (g *growth) foresee(p *topology.Place, b *bin) {
+	for _, labels := range b.labels {
+		p.Ports = append(p.Ports, g.daemonPorts(labels, b.taints)...)
+	}
+	for _, d := range g.daemons {
+		stays := func(labels map[string]string) bool { return !d.match.Matches(labels, b.taints) }
+		if len(d.about.Chosen)+len(d.about.Apart) > 0 && !slices.ContainsFunc(b.labels, stays) {
+			p.Hold(&demand.Neighbours{Chosen: d.about.Chosen, Apart: d.about.Apart})
+		}
+	}
+}
+
 // daemonRepels tells whether a pod and one that a DaemonSet puts onto every new node like this keep each other away by anti-affinity.
 func (g *growth) daemonRepels(labels map[string]string, taints []corev1.Taint, n *demand.Neighbours) bool {
 	repels := func(terms []demand.Term, chosen []demand.SelectorKey) bool {
@@ -79,9 +92,7 @@ func (g *growth) findPlaces() {
 		taken[n] = true
 		place := standing(b.labels, n)
 		if n == nil {
-			for _, labels := range b.labels {
-				place.Ports = append(place.Ports, g.daemonPorts(labels, b.taints)...)
-			}
+			g.foresee(&place, b)
 		}
 		p.list = append(p.list, place)
 	}

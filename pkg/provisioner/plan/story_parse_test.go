@@ -84,7 +84,15 @@ func (s *teller) line(verb string, w []string) error {
 		s.offering(w[0], o)
 	case "daemon":
 		s.v.Daemons = append(s.v.Daemons, demand.Daemon{Namespace: "kube-system", Name: w[0], Requests: o.resources()})
-		s.indent = selecting(&s.v.Daemons[len(s.v.Daemons)-1].Select)
+		d := &s.v.Daemons[len(s.v.Daemons)-1]
+		s.indent = func(verb string, w []string) error {
+			var n demand.Neighbours
+			if !neighbourly(&n, verb, w) {
+				return selecting(&d.Select)(verb, w)
+			}
+			d.Chosen, d.Apart, d.Ports = append(d.Chosen, n.Chosen...), append(d.Apart, n.Apart...), append(d.Ports, n.Ports...)
+			return nil
+		}
 	case "claim":
 		s.claim(w[0], o)
 	case "node":

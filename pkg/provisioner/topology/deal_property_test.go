@@ -1,0 +1,463 @@
+package topology
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// cluster is places with pods, and whether a pod may be bound is read off kube-scheduler's documentation, pod by pod and node by node.
+type cluster struct {
+	places []Place
+	seen   []bool // a node is there
+	pods   []bound
+}
+
+// bound is a pod on a place.
+type bound struct {
+	class *Class
+	place int
+}
+
+func newCluster(places []Place) *cluster {
+	c := &cluster{places: places, seen: make([]bool, len(places))}
+	for i := range places {
+		c.seen[i] = places[i].Stands
+	}
+	return c
+}
+
+func (c *cluster) domain(place int, key string) (string, bool) {
+	value, has := c.places[place].Labels[0][key]
+	return value, has
+}
+
+// chosen calls f with each place that has pods which a selector chooses, and how many.
+func (c *cluster) chosen(s demand.SelectorKey, lasting bool, f func(place, n int)) {
+	for i := range c.places {
+		from := c.places[i].Chosen
+		if lasting {
+			from = c.places[i].Lasting
+		}
+		if n := from[s]; n > 0 {
+			f(i, n)
+		}
+	}
+	for _, p := range c.pods {
+		if n := p.class.Chosen[s]; n > 0 {
+			f(p.place, n)
+		}
+	}
+}
+
+func (c *cluster) refuses(k *Class, place int) string {
+	for _, s := range k.Spread {
+		if !s.Soft && !c.even(k, s, place) {
+			return "spread"
+		}
+	}
+	here := func(t demand.Term, other int) bool {
+		a, has := c.domain(place, t.TopologyKey)
+		b, had := c.domain(other, t.TopologyKey)
+		return has && had && a == b
+	}
+	for _, t := range k.Near {
+		if _, has := c.domain(place, t.TopologyKey); !has {
+			return "near"
+		}
+		near, anywhere := false, false
+		c.chosen(t.Selector, false, func(other, _ int) {
+			_, counts := c.domain(other, t.TopologyKey)
+			near, anywhere = near || here(t, other), anywhere || counts
+		})
+		if !near && (anywhere || k.Chosen[t.Selector] == 0) {
+			return "near"
+		}
+	}
+	for _, t := range k.Apart {
+		close := false
+		c.chosen(t.Selector, false, func(other, _ int) { close = close || here(t, other) })
+		if close {
+			return "apart"
+		}
+	}
+	repels := func(terms []demand.Term, other int) bool {
+		return slices.ContainsFunc(terms, func(t demand.Term) bool { return k.Chosen[t.Selector] > 0 && here(t, other) })
+	}
+	for i := range c.places {
+		if repels(c.places[i].Apart, i) {
+			return "repelled"
+		}
+	}
+	for _, p := range c.pods {
+		if repels(p.class.Apart, p.place) {
+			return "repelled"
+		}
+	}
+	return ""
+}
+
+func (c *cluster) even(k *Class, s demand.Spread, place int) bool {
+	counts := func(i int) bool {
+		lacks := slices.ContainsFunc(k.Spread, func(o demand.Spread) bool {
+			_, has := c.domain(i, o.TopologyKey)
+			return !o.Soft && !has
+		})
+		return (c.seen[i] || i == place) && !lacks && (s.AnyNode || k.Selected().Has(i))
+	}
+	pods := map[string]int{}
+	for i := range c.places {
+		if value, has := c.domain(i, s.TopologyKey); has && counts(i) {
+			pods[value] += 0
+		}
+	}
+	c.chosen(s.Selector, true, func(i, n int) {
+		if value, has := c.domain(i, s.TopologyKey); has && counts(i) {
+			pods[value] += n
+		}
+	})
+	value, has := c.domain(place, s.TopologyKey)
+	if !has {
+		return false
+	}
+	least := binpack.MaxCount
+	for _, n := range pods {
+		least = min(least, n)
+	}
+	if len(pods) < int(s.MinDomains) {
+		least = 0
+	}
+	return pods[value]+k.Chosen[s.Selector]-least <= int(s.MaxSkew)
+}
+
+// dealt is what was dealt, and by what it is judged: a planted bug makes the two differ.
+type dealt struct {
+	*Dealt
+	places  []Place
+	classes []Class
+	spoilt  []Class // what was dealt
+	deaf    bool    // a planted bug: nobody asks Misses
+}
+
+func drawTermOf(t *rapid.T) demand.Term {
+	return at(rapid.SampledFrom([]string{zone, zone, "market"}).Draw(t, "key"), rapid.SampledFrom([]demand.SelectorKey{"a", "b"}).Draw(t, "selector"))
+}
+
+func drawPlaces(t *rapid.T) []Place {
+	var places []Place
+	for range rapid.IntRange(1, 5).Draw(t, "places") {
+		labels := map[string]string{}
+		if rapid.IntRange(0, 9).Draw(t, "in a zone") > 0 {
+			labels[zone] = rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "zone")
+		}
+		if rapid.IntRange(0, 9).Draw(t, "in a market") > 0 {
+			labels["market"] = rapid.SampledFrom([]string{"spot", "on-demand"}).Draw(t, "market")
+		}
+		p := Place{Labels: []map[string]string{labels}}
+		if p.Stands = rapid.Bool().Draw(t, "stands"); p.Stands {
+			p.Chosen, p.Lasting = holds{}, holds{}
+			for _, s := range []demand.SelectorKey{"a", "b"} {
+				n := max(0, rapid.IntRange(-2, 2).Draw(t, "holds"))
+				p.Chosen[s], p.Lasting[s] = n, rapid.IntRange(0, n).Draw(t, "lasting")
+			}
+			if rapid.IntRange(0, 5).Draw(t, "repels") == 0 {
+				p.Apart = []demand.Term{drawTermOf(t)}
+			}
+		}
+		places = append(places, p)
+	}
+	return places
+}
+
+func drawClass(t *rapid.T, w *World) Class {
+	var chosen []demand.SelectorKey
+	for _, s := range []demand.SelectorKey{"a", "b"} {
+		if rapid.Bool().Draw(t, "is "+string(s)) {
+			chosen = append(chosen, s)
+		}
+	}
+	selected := binpack.NewSet(len(w.places))
+	for i := range w.places {
+		if rapid.IntRange(0, 4).Draw(t, "selects") > 0 {
+			selected.Add(i)
+		}
+	}
+	ask := func(c *Class) {
+		c.Selected = func() binpack.Set { return selected }
+		for range rapid.IntRange(0, 2).Draw(t, "spreads") {
+			s := demand.Spread{Term: drawTermOf(t), MaxSkew: int32(rapid.IntRange(1, 2).Draw(t, "skew")),
+				MinDomains: int32(rapid.IntRange(0, 3).Draw(t, "minDomains")), AnyNode: rapid.Bool().Draw(t, "any")}
+			if !slices.ContainsFunc(c.Spread, func(o demand.Spread) bool { return o.TopologyKey == s.TopologyKey }) {
+				c.Spread = append(c.Spread, s)
+			}
+		}
+		switch rapid.IntRange(0, 3).Draw(t, "asks") {
+		case 0:
+			c.Near = []demand.Term{drawTermOf(t)}
+		case 1:
+			c.Apart = []demand.Term{drawTermOf(t)}
+		}
+	}
+	c := class(w, rapid.IntRange(1, 4).Draw(t, "count"), chosenBy(chosen...), ask)
+	c.Allowed = w.Admits(&c, selected)
+	c.Usable = c.Allowed
+	return c
+}
+
+// deal deals drawn classes, which the bug has spoilt before.
+func deal(t *rapid.T, classes int, bug func([]Place, []Class)) *dealt {
+	d := &dealt{places: drawPlaces(t)}
+	world := NewWorld(d.places)
+	for range classes {
+		d.classes = append(d.classes, drawClass(t, world))
+	}
+	d.spoilt = slices.Clone(d.classes)
+	if bug != nil {
+		places := slices.Clone(d.places)
+		bug(places, d.spoilt)
+		world = NewWorld(places)
+		for i := range d.spoilt {
+			c := &d.spoilt[i]
+			c.Allowed = world.Admits(c, d.classes[i].Selected())
+			c.Usable = c.Allowed
+		}
+	}
+	d.Dealt = Deal(world, d.spoilt, false)
+	return d
+}
+
+// stuck binds what was dealt in every order until one gets all of it bound, and answers what is in the way if none does. With early, what is
+// bought is there from the beginning, as far as the deal does not say that this would be news to it.
+func (d *dealt) stuck(early bool) string {
+	c := newCluster(d.places)
+	var todo []bound
+	for _, p := range d.Parts {
+		if p.Cell == nil {
+			continue
+		}
+		place := -1
+		for i := range d.places {
+			if p.Cell.Places.Has(i) && d.spoilt[p.Class].Usable.Has(i) && (place < 0 || !d.places[i].Stands) {
+				place = i
+			}
+		}
+		for range p.Count {
+			todo = append(todo, bound{&d.classes[p.Class], place})
+		}
+		if !early || d.places[place].Stands {
+			continue
+		}
+		if d.Misses(place) && !d.deaf {
+			return ""
+		}
+		c.seen[place] = true
+	}
+	return c.bindAll(todo, map[string]string{})
+}
+
+// bindAll tries every order, whatever it costs.
+func (c *cluster) bindAll(todo []bound, known map[string]string) string {
+	if len(todo) == 0 {
+		return ""
+	}
+	key := fmt.Sprint(todo)
+	if why, is := known[key]; is {
+		return why
+	}
+	why := ""
+	tried := map[bound]bool{}
+	for i, p := range todo {
+		if tried[p] {
+			continue
+		}
+		tried[p] = true
+		if rule := c.refuses(p.class, p.place); rule != "" {
+			why = fmt.Sprintf("%s of a pod on place %d, %d left", rule, p.place, len(todo))
+			continue
+		}
+		was := c.seen[p.place]
+		c.seen[p.place], c.pods = true, append(c.pods, p)
+		rest := c.bindAll(slices.Delete(slices.Clone(todo), i, i+1), known)
+		c.seen[p.place], c.pods = was, c.pods[:len(c.pods)-1]
+		if rest == "" {
+			return ""
+		}
+		why = rest
+	}
+	known[key] = why
+	return why
+}
+
+// most answers how many pods of a class kube-scheduler could bind at all, by trying every place for every pod.
+func (c *cluster) most(k *Class, left int, room map[int]int) int {
+	best := 0
+	for i := range c.places {
+		if left == 0 || !k.Usable.Has(i) || c.places[i].Stands && room[i] >= roomOn || c.refuses(k, i) != "" {
+			continue
+		}
+		was := c.seen[i]
+		c.seen[i], c.pods = true, append(c.pods, bound{k, i})
+		room[i]++
+		best = max(best, 1+c.most(k, left-1, room))
+		room[i]--
+		c.seen[i], c.pods = was, c.pods[:len(c.pods)-1]
+	}
+	return best
+}
+
+// fault deals several classes and says what is wrong with it.
+func fault(t *rapid.T, bug func([]Place, []Class), deaf bool) string {
+	d := deal(t, rapid.IntRange(1, 3).Draw(t, "classes"), bug)
+	d.deaf = deaf
+	for i := range d.classes {
+		n := 0
+		for _, p := range d.Parts {
+			if p.Class == i {
+				n += p.Count
+			}
+		}
+		for _, l := range d.Left {
+			if l.Class == i {
+				n += l.Count
+			}
+		}
+		if n != d.classes[i].Count {
+			return fmt.Sprintf("%d of %d items of class %d are dealt or left", n, d.classes[i].Count, i)
+		}
+	}
+	if why := d.stuck(false); why != "" {
+		return "never bound: " + why
+	}
+	if why := d.stuck(true); why != "" {
+		return "never bound when all nodes are there: " + why
+	}
+	return ""
+}
+
+// TestDealHolds: kube-scheduler binds what is dealt, in some order, and if all nodes that are bought join at once as well.
+func TestDealHolds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		if why := fault(t, nil, false); why != "" {
+			t.Fatal(why)
+		}
+	})
+}
+
+func TestDealHolds_catches(t *testing.T) {
+	each := func(f func(*Class)) func([]Place, []Class) {
+		return func(_ []Place, classes []Class) {
+			for i := range classes {
+				c := &classes[i]
+				c.Spread, c.Near, c.Apart = slices.Clone(c.Spread), slices.Clone(c.Near), slices.Clone(c.Apart)
+				f(c)
+			}
+		}
+	}
+	bugs := map[string]struct {
+		plant func([]Place, []Class)
+		deaf  bool
+	}{
+		"the skew may be larger": {each(func(c *Class) {
+			for i := range c.Spread {
+				c.Spread[i].MaxSkew++
+			}
+		}), false},
+		"minDomains is forgotten": {each(func(c *Class) {
+			for i := range c.Spread {
+				c.Spread[i].MinDomains = 0
+			}
+		}), false},
+		"node affinity is not looked at": {each(func(c *Class) {
+			for i := range c.Spread {
+				c.Spread[i].AnyNode = !c.Spread[i].AnyNode
+			}
+		}), false},
+		"affinity is dropped":      {each(func(c *Class) { c.Near = nil }), false},
+		"anti-affinity is dropped": {each(func(c *Class) { c.Apart = nil }), false},
+		"pods that run are not seen": {func(places []Place, _ []Class) {
+			for i := range places {
+				places[i].Chosen, places[i].Lasting = nil, nil
+			}
+		}, false},
+		"pods that leave count": {func(places []Place, _ []Class) {
+			for i := range places {
+				places[i].Lasting = places[i].Chosen
+			}
+		}, false},
+		"anti-affinity of pods that run is not seen": {func(places []Place, _ []Class) {
+			for i := range places {
+				places[i].Apart = nil
+			}
+		}, false},
+		"domains that others bring about are no news": {nil, true},
+	}
+	for name, bug := range bugs {
+		caught := false
+		for seed := 0; seed < 6000 && !caught; seed++ {
+			caught = rapid.Custom(func(t *rapid.T) string { return fault(t, bug.plant, bug.deaf) }).Example(seed) != ""
+		}
+		if !caught {
+			t.Errorf("%s: not caught", name)
+		}
+	}
+}
+
+// underdealt deals one class with one rule and says if more of it could have been bound. Of several rules the first pod may decide how many can
+// follow; what is best for that is not looked for.
+func underdealt(t *rapid.T, bug func([]Place, []Class)) string {
+	d := deal(t, 1, bug)
+	c := &d.classes[0]
+	if len(d.Parts) > 0 && d.Parts[0].Cell == nil || len(c.Spread)+len(c.Near)+len(c.Apart) > 1 {
+		return ""
+	}
+	got := 0
+	for _, p := range d.Parts {
+		got += p.Count
+	}
+	if most := newCluster(d.places).most(c, c.Count, map[int]int{}); got < most {
+		return fmt.Sprintf("%d of %d items are dealt, and %d could be bound", got, c.Count, most)
+	}
+	return ""
+}
+
+// TestDealServesAsMany: of one class alone no more could be bound, wherever its pods went.
+func TestDealServesAsMany(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		if why := underdealt(t, nil); why != "" {
+			t.Fatal(why)
+		}
+	})
+}
+
+func TestDealServesAsMany_catches(t *testing.T) {
+	bugs := map[string]func([]Place, []Class){
+		"the skew is smaller": func(_ []Place, c []Class) {
+			c[0].Spread = slices.Clone(c[0].Spread)
+			for i := range c[0].Spread {
+				c[0].Spread[i].MaxSkew = 1
+			}
+		},
+		"one is forgotten": func(_ []Place, c []Class) { c[0].Most = c[0].Count - 1 },
+		"pods do not match themselves": func(_ []Place, c []Class) {
+			c[0].Chosen = maps.Clone(c[0].Chosen)
+			for i := range c[0].Near {
+				delete(c[0].Chosen, c[0].Near[i].Selector)
+			}
+		},
+	}
+	for name, plant := range bugs {
+		caught := false
+		for seed := 0; seed < 6000 && !caught; seed++ {
+			caught = rapid.Custom(func(t *rapid.T) string { return underdealt(t, plant) }).Example(seed) != ""
+		}
+		if !caught {
+			t.Errorf("%s: not caught", name)
+		}
+	}
+}
