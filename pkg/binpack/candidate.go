@@ -48,22 +48,31 @@ func (s *solver) newJob(items []item, tier int, led *ledger, scarce bool) *job {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(a.price, b.price) })
-	for i := range all {
-		if !s.beaten(&all[i], j.cands) {
-			j.cands = append(j.cands, all[i])
-		}
-	}
+	j.cands = s.undominated(all)
 	return j
 }
 
-// beaten tells whether one of those kept dominates the candidate.
-func (s *solver) beaten(c *candidate, kept []candidate) bool {
-	for k := range kept {
-		if s.dominates(&kept[k], c) {
-			return true
+// undominated answers those of the candidates, cheapest first, that no earlier one dominates. Where prices grow with sizes it looks at few
+// pairs: it goes back from the dearest and stops where none of those before, taken together, is as large.
+func (s *solver) undominated(all []candidate) (kept []candidate) {
+	var largest []Vector // of each resource, of kept up to each
+	for i := range all {
+		beaten := false
+		for k := len(kept) - 1; k >= 0 && !beaten && fits(all[i].capacity, largest[k]); k-- {
+			beaten = s.dominates(&kept[k], &all[i])
 		}
+		if beaten {
+			continue
+		}
+		top := slices.Clone(all[i].capacity)
+		if len(kept) > 0 {
+			for d, q := range largest[len(kept)-1] {
+				top[d] = max(top[d], q)
+			}
+		}
+		kept, largest = append(kept, all[i]), append(largest, top)
 	}
-	return false
+	return kept
 }
 
 // dominates tells whether a can always be bought instead of b: no dearer (a comes first), at least as large, allowed to as many

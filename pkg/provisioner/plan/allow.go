@@ -68,11 +68,8 @@ type fitting struct {
 
 // fits finds it out once for each size.
 func (g *growth) fits(size binpack.Vector, base *binpack.Problem) *fitting {
-	print := make([]byte, 0, 8*len(size))
-	for _, q := range size {
-		print = binary.LittleEndian.AppendUint64(print, uint64(q))
-	}
-	if known, ok := g.fitting[string(print)]; ok {
+	print := sizePrint(size)
+	if known, ok := g.fitting[print]; ok {
 		return known
 	}
 	f := &fitting{offers: binpack.NewSet(len(g.offers)), price: make([]int64, len(g.offers))}
@@ -82,8 +79,17 @@ func (g *growth) fits(size binpack.Vector, base *binpack.Problem) *fitting {
 		}
 		f.price[i] = share(size, base, i)
 	}
-	g.fitting[string(print)] = f
+	g.fitting[print] = f
 	return f
+}
+
+// sizePrint is equal for equal vectors.
+func sizePrint(v binpack.Vector) string {
+	print := make([]byte, 0, 8*len(v))
+	for _, q := range v {
+		print = binary.LittleEndian.AppendUint64(print, uint64(q))
+	}
+	return string(print)
 }
 
 // share is what an item costs at least on a node of an offer: its largest share of any resource of the node. Lower tiers come first.

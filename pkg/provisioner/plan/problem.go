@@ -8,6 +8,7 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
@@ -39,26 +40,31 @@ func (g *growth) addOffers(p *binpack.Problem, names []corev1.ResourceName) {
 		kind string
 		size string
 	}
+	type groupKey struct {
+		pool         *pool
+		market       cloud.Market
+		architecture string
+		gpus         int
+	}
 	shapes := map[sizeKey]int{}
-	groups := map[string]int{}
+	groups := map[groupKey]int{}
 	for i := range g.offers {
 		o := &g.offers[i]
 		size := vector(g.capacity(o), names)
-		key := sizeKey{o.pool, o.kind.Name, fmt.Sprint(size)}
+		key := sizeKey{o.pool, o.kind.Name, sizePrint(size)}
 		shape, known := shapes[key]
 		if !known {
 			shape = len(p.Shapes)
 			shapes[key] = shape
 			p.Shapes = append(p.Shapes, binpack.Shape{Name: o.kind.Name, Capacity: size})
 		}
-		pool := fmt.Sprintf("%s/%02d", o.pool.provisioner.Object.Name, o.pool.variant)
-		group := fmt.Sprintf("%s %s %s %d", pool, o.source.Market, o.kind.Architecture, o.kind.GPU.Count)
+		group := groupKey{o.pool, o.source.Market, o.kind.Architecture, o.kind.GPU.Count}
 		if _, known := groups[group]; !known {
 			groups[group] = len(groups)
 		}
 		price := o.source.PriceMicroUSDPerHour
 		p.Offerings = append(p.Offerings, binpack.Offering{
-			Name:                 pool + " " + o.source.OfferingKey.String(),
+			Name:                 fmt.Sprintf("%s/%02d %s", o.pool.provisioner.Object.Name, o.pool.variant, o.source.OfferingKey),
 			Shape:                shape,
 			PriceMicroUSDPerHour: price + price*(o.source.RiskMilli+g.overheadMilli(o.pool, o.kind.GPU.Count))/1000,
 			Tier:                 o.pool.tier,
