@@ -15,10 +15,10 @@ func (j *job) shortlisted(left []int) *job {
 		return j
 	}
 	keep := make([]bool, len(j.cands))
-	values := j.values(left, false)
+	values := make([]int64, len(j.items))
 	for i := range j.items {
-		keep[j.cheapestFor(i, j.items[i].most)] = true
-		keep[j.cheapestFor(i, min(j.items[i].most, max(1, left[i])))] = true
+		many, few, each := j.cheapestFor(i, left[i])
+		keep[many], keep[few], values[i] = true, true, each
 	}
 	type ranked struct {
 		cand  int
@@ -48,18 +48,25 @@ func (j *job) shortlisted(left []int) *job {
 	return short
 }
 
-// cheapestFor answers the candidate with the least price per pod of the item, at most that many on a node; 0 if there is none.
-func (j *job) cheapestFor(i, most int) int {
-	at, least := 0, int64(-1)
+// cheapestFor answers the candidates with the least price per pod of the item, if there are as many as a node holds and if there are so few, and
+// the former's price; 0, 0, 0 if there is none.
+func (j *job) cheapestFor(i, few int) (atMany, atFew int, each int64) {
+	it, many, least := &j.items[i], int64(-1), int64(-1)
+	few = max(1, few)
 	for c := range j.cands {
 		if !j.cands[c].allowed.Has(i) {
 			continue
 		}
-		if each := j.cands[c].price * valueScale / int64(copiesIn(j.items[i].size, j.cands[c].capacity, most)); least < 0 || each < least {
-			at, least = c, each
+		n := copiesIn(it.size, j.cands[c].capacity, it.most)
+		price := j.cands[c].price * valueScale
+		if p := price / int64(n); many < 0 || p < many {
+			atMany, many, each = c, p, max(1, p)
+		}
+		if p := price / int64(min(n, few)); least < 0 || p < least {
+			atFew, least = c, p
 		}
 	}
-	return at
+	return atMany, atFew, each
 }
 
 // promise bounds what a candidate can hold per price, by each resource alone.
