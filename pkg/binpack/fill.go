@@ -9,15 +9,76 @@ import (
 type room struct {
 	at       int
 	most     int   // pods that fit
-	stranded int64 // GPU that would stay free
+	stranded int64 // GPU that would stay free and that no CPU and memory is left for
+	leftover int64 // what would stay free is worth: see leftoverValue
 	free     int64 // GPU that is free now
 }
 
-// tightest orders rooms so that the one which leaves the least GPU behind comes first, then the smallest, then by name.
+// tightest orders rooms so that the one which strands the fewest GPUs comes first, then what leaves the least value behind, then the
+// smallest, then by name.
 func tightest(rooms []room) {
 	slices.SortFunc(rooms, func(a, b room) int {
-		return cmp.Or(cmp.Compare(a.stranded, b.stranded), cmp.Compare(a.free, b.free), cmp.Compare(a.at, b.at))
+		return cmp.Or(cmp.Compare(a.stranded, b.stranded), cmp.Compare(a.leftover, b.leftover), cmp.Compare(a.free, b.free), cmp.Compare(a.at, b.at))
 	})
+}
+
+// scale is what is needed to judge what stays free on a place.
+type scale struct {
+	perGPU Vector // by resource: the least that any demand asks of it for a thousand of the GPU resource
+	weight Vector // by resource: of one unit; 0 where not every demand asks for it
+}
+
+// gpuWeight is how much dearer all GPUs of a machine are than all of any other resource of it: about what EC2 charges.
+const gpuWeight = 3
+
+// newScale weighs each resource that every demand asks for by the mean that shapes have of it, so that memory in MiB and CPU in
+// milli-cores compare.
+func newScale(p *Problem) scale {
+	sc := scale{make(Vector, len(p.Resources)), make(Vector, len(p.Resources))}
+	for r := range p.Resources {
+		total, shared, least := int64(0), len(p.Demands) > 0, int64(-1)
+		for i := range p.Shapes {
+			total += p.Shapes[i].Capacity[r]
+		}
+		for i := range p.Demands {
+			size := p.Demands[i].Size
+			shared = shared && size[r] > 0
+			if p.GPU >= 0 && size[p.GPU] > 0 {
+				if each := size[r] * 1000 / size[p.GPU]; least < 0 || each < least {
+					least = each
+				}
+			}
+		}
+		sc.perGPU[r] = max(0, least)
+		if shared && total > 0 {
+			sc.weight[r] = int64(len(p.Shapes)) << 30 / total
+		}
+		if r == p.GPU {
+			sc.weight[r] *= gpuWeight
+		}
+	}
+	return sc
+}
+
+// judge fills in what stays free of a place when most pods of a size have come.
+func (s *solver) judge(r *room, size, free Vector) {
+	left := func(i int) int64 { return free[i] - size[i]*int64(r.most) }
+	for i, w := range s.scale.weight {
+		if w > 0 {
+			r.leftover += left(i) * w
+		}
+	}
+	if s.p.GPU < 0 {
+		return
+	}
+	r.free = free[s.p.GPU]
+	fed := left(s.p.GPU)
+	for i, each := range s.scale.perGPU {
+		if each > 0 && i != s.p.GPU {
+			fed = min(fed, left(i)*1000/each)
+		}
+	}
+	r.stranded = left(s.p.GPU) - fed
 }
 
 func (s *solver) roomFor(d, at int, free Vector, contents []Content, left int) (room, bool) {
@@ -27,10 +88,7 @@ func (s *solver) roomFor(d, at int, free Vector, contents []Content, left int) (
 		return room{}, false
 	}
 	r := room{at: at, most: most}
-	if s.p.GPU >= 0 {
-		r.free = free[s.p.GPU]
-		r.stranded = r.free - demand.Size[s.p.GPU]*int64(most)
-	}
+	s.judge(&r, demand.Size, free)
 	return r, true
 }
 

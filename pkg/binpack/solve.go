@@ -26,6 +26,7 @@ type solver struct {
 	skip    []bool  // by Demand: its gang can never be whole, or nobody waits
 	sack    pricer  // scratch
 	rooms   []room
+	scale   scale
 	dense   bool       // a job was crowded
 	seen    []bought   // what greedy has bought in any try: columns to begin with
 	gen     *generator // the last one
@@ -79,7 +80,7 @@ func newSolver(p Problem, pol Policy) *solver {
 		pol.Steps = DefaultSteps
 	}
 	pol.MaxChoices = max(1, pol.MaxChoices)
-	s := &solver{p: p, pol: pol, steps: pol.Steps, apart: symmetric(p.Demands)}
+	s := &solver{p: p, pol: pol, steps: pol.Steps, apart: symmetric(p.Demands), scale: newScale(&p)}
 	for i := range p.Offerings {
 		s.dearest = max(s.dearest, p.Offerings[i].PriceMicroUSDPerHour)
 	}
