@@ -123,6 +123,11 @@ func inexcusable(w *world, v verdict) []miss {
 }
 
 // excuse says why a pod may be held that has a place; empty: it may not.
+//
+// "near", "apart", "spread": who is dealt first decides what is left for others, and one way of dealing is tried; a spread over nodes is taken
+// tighter than kube-scheduler does, see the doc of pkg/provisioner/topology; and a pod that others have made room for by preemption is not kept
+// from its place, though kube-scheduler would. "apart of others": so for those that they keep away. "near on a node": who must share a node is
+// planned for as one. Volumes: claims that wait are divided before places are known, and attachments are counted by pod.
 func excuse(w *world, pod *corev1.Pod) string {
 	for _, what := range []string{"near", "apart", "spread:DoNotSchedule"} {
 		if slices.Contains(wants(pod), what) {
@@ -130,7 +135,10 @@ func excuse(w *world, pod *corev1.Pod) string {
 		}
 	}
 	if contends(w, pod) {
-		return "contends"
+		return "contends for a volume"
+	}
+	if shares(w, pod) {
+		return "shares a volume"
 	}
 	apart, cling := false, false
 	each(w, func(p *corev1.Pod) { apart = apart || slices.Contains(wants(p), "apart"); cling = cling || clings(p) })
@@ -149,6 +157,28 @@ func clings(p *corev1.Pod) bool {
 	a := p.Spec.Affinity
 	return a != nil && a.PodAffinity != nil && slices.ContainsFunc(a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution,
 		func(t corev1.PodAffinityTerm) bool { return t.TopologyKey == corev1.LabelHostname })
+}
+
+// shares tells whether a pod that has a node uses a volume of the pod, too. Volumes are counted by pod, so that the pod is thought to attach one
+// more than it does there: at the limit of a node's attachments it may be held.
+func shares(w *world, pod *corev1.Pod) bool {
+	own := map[string]bool{}
+	for i := range pod.Spec.Volumes {
+		if v := pod.Spec.Volumes[i].PersistentVolumeClaim; v != nil {
+			own[v.ClaimName] = true
+		}
+	}
+	found := false
+	each(w, func(p *corev1.Pod) {
+		if p.Spec.NodeName == "" || p.Namespace != pod.Namespace {
+			return
+		}
+		for i := range p.Spec.Volumes {
+			v := p.Spec.Volumes[i].PersistentVolumeClaim
+			found = found || v != nil && own[v.ClaimName]
+		}
+	})
+	return found
 }
 
 // contends tells whether the pod waits for a volume that it shares, or that another may take.

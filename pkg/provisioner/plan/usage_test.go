@@ -1,0 +1,59 @@
+package plan
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+)
+
+// TestAllocatable works out by hand what a g4dn.xlarge leaves to pods: 4 cores, 16 GiB, 3 interfaces of 10 addresses, one GPU.
+func TestAllocatable(t *testing.T) {
+	few, many, perCore := int32(8), int32(110), int32(10)
+	const visible = 16384 * 925 / 1000
+	tests := map[string]struct {
+		kubelet *v1alpha1.Kubelet
+		rootGiB int64
+		want    demand.Resources // those that matter
+	}{
+		"an address of an interface for each pod": {nil, 100, demand.Resources{"pods": 3*9 + 2, "cpu": 4000 - 80, "memory": visible - (11*29 + 255) - 100,
+			"ephemeral-storage": 100<<10 - 1<<10 - 10<<10, v1alpha1.ResourceGPU: 1000}},
+		"prefixes for pods, as the user says":      {&v1alpha1.Kubelet{MaxPods: &many}, 100, demand.Resources{"pods": 110, "memory": visible - (11*110 + 255) - 100}},
+		"fewer pods":                               {&v1alpha1.Kubelet{MaxPods: &few}, 100, demand.Resources{"pods": 8, "memory": visible - (11*8 + 255) - 100}},
+		"pods per core":                            {&v1alpha1.Kubelet{MaxPods: &many, PodsPerCore: &perCore}, 100, demand.Resources{"pods": 40}},
+		"pods per core are no more than there are": {&v1alpha1.Kubelet{MaxPods: &few, PodsPerCore: &perCore}, 100, demand.Resources{"pods": 8}},
+		"a small root volume":                      {nil, 20, demand.Resources{"ephemeral-storage": 20<<10 - 1<<10 - 2<<10}},
+		"no root volume to speak of":               {nil, 1, demand.Resources{"ephemeral-storage": 0}},
+		"reserved for the kubelet and the system": {&v1alpha1.Kubelet{KubeReserved: map[string]string{"cpu": "1", "memory": "1Gi"},
+			SystemReserved: map[string]string{"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "9Gi"}}, 100,
+			demand.Resources{"cpu": 2500, "memory": visible - 1536 - 100, "ephemeral-storage": 100<<10 - 10<<10 - 10<<10}},
+		"eviction": {&v1alpha1.Kubelet{EvictionHard: map[string]string{"memory.available": "10%", "nodefs.available": "5Gi"}}, 100,
+			demand.Resources{"memory": visible - (11*29 + 255) - visible/10, "ephemeral-storage": 100<<10 - 1<<10 - 5<<10}},
+	}
+	kind, known := catalogue.Embedded().Type("g4dn.xlarge")
+	if !known {
+		t.Fatal("the catalogue does not know g4dn.xlarge")
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			all, got := Allocatable(kind, tc.kubelet, tc.rootGiB), demand.Resources{}
+			for name := range tc.want {
+				got[name] = all[name]
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("Allocatable (-want +got):\n%s", diff)
+			}
+		})
+	}
+	large, _ := catalogue.Embedded().Type("p3dn.24xlarge")
+	if got := Allocatable(large, nil, 100)[v1alpha1.ResourceEFA]; got != int64(large.EFAInterfaces) || got == 0 {
+		t.Errorf("p3dn.24xlarge has %d EFA interfaces, want %d and some", got, large.EFAInterfaces)
+	}
+	if _, has := Allocatable(kind, nil, 100)[corev1.ResourceName("amd.com/gpu")]; has {
+		t.Error("g4dn.xlarge has an AMD GPU")
+	}
+}
