@@ -17,8 +17,9 @@
 //	Problem ──┤                            ├───────────────► improve ─► leftovers ─► choices, held ─► Plan
 //	          └ priority by priority ◄─────┘ else: best of several
 //
-// One attempt fills bins first (large pods onto the bin that strands the fewest GPUs and then has the least value left, or by exact knapsack what is dear to place elsewhere), then, level by
-// level and tier by tier within a level, buys nodes for what is left, and puts what it can onto nodes bought before.
+// One attempt fills bins first (large pods first, each onto the bin that then strands the fewest GPUs and has the least value left; or by
+// exact knapsack what is dear to place elsewhere), then, level by level and tier by tier within a level, buys nodes for what is left, and
+// puts what it can onto nodes bought before.
 //
 // Buying is first a greedy on value per price in the manner of weighted set cover: the value of a pod is the cheapest price per pod of a
 // node that holds nothing else; each candidate offering has its most valuable contents, found by a bounded multi-dimensional
