@@ -6,14 +6,10 @@
 package stage
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,10 +17,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slipway-sh/slipway/cmd/fakeaws/wire"
 	"github.com/slipway-sh/slipway/pkg/apis/crds"
 	"github.com/slipway-sh/slipway/test/cluster"
 	"github.com/slipway-sh/slipway/test/cluster/program"
+	"github.com/slipway-sh/slipway/test/process"
 )
 
 // Names of what every stage has.
@@ -54,14 +50,14 @@ type Options struct {
 // Stage is a running cluster, AWS and controller.
 type Stage struct {
 	Cluster *cluster.Cluster
-	// URL is fakeaws' endpoint.
-	URL  string
+	// AWS is fakeaws' endpoint.
+	AWS
 	Logs string
 
 	options    Options
 	ctx        context.Context
 	kubeconfig string // of the controller's service account
-	aws        *process
+	aws        *RunningAWS
 
 	mu          sync.Mutex
 	controllers []*Controller // all that were ever started: each has a log of its own
@@ -69,13 +65,13 @@ type Stage struct {
 
 // Controller is one process of `slipway controller`. A stage may have several, of which one leads.
 type Controller struct {
-	*process
+	process *process.Process
 	// MetricsURL is where it serves its metrics, as text.
 	MetricsURL string
 }
 
 // Kill ends the controller as kill -9 does.
-func (c *Controller) Kill() { c.kill() }
+func (c *Controller) Kill() { c.process.Kill() }
 
 // Set sets a stage. It runs until Strike, or until ctx ends. After an error nothing is left.
 func Set(ctx context.Context, o Options) (_ *Stage, err error) {
@@ -167,31 +163,23 @@ subjects: [{kind: ServiceAccount, name: slipway, namespace: slipway}]
 
 func (s *Stage) startAWS() error {
 	s.options.Progress("starting fakeaws")
-	urlFile := filepath.Join(s.Cluster.Dir, "fakeaws.url")
-	flags := append([]string{
-		"--listen", "127.0.0.1:0", "--url-file", urlFile, "--kubeconfig", s.Cluster.Kubeconfig, "--region", Region,
-		"--cluster-name", ClusterName, "--queue-name", QueueName,
-	}, s.options.FakeAWS...)
 	var err error
-	if s.aws, err = start(filepath.Join(s.options.Bin, "fakeaws"), flags, nil, filepath.Join(s.Logs, "fakeaws.log")); err != nil {
-		return err
+	s.aws, err = StartAWS(s.ctx, AWSOptions{Bin: s.options.Bin, Dir: s.Cluster.Dir, Logs: s.Logs, Kubeconfig: s.Cluster.Kubeconfig, Flags: s.options.FakeAWS})
+	if err == nil {
+		s.AWS = s.aws.AWS
 	}
-	return s.poll(30*time.Second, "fakeaws to listen", s.aws, func() bool {
-		text, err := os.ReadFile(urlFile)
-		s.URL = string(bytes.TrimSpace(text))
-		return err == nil && s.URL != ""
-	})
+	return err
 }
 
 // StartController starts one more `slipway controller`, and waits until it is ready, which it may be without leading. Do not start two
 // at the same time.
 func (s *Stage) StartController() (*Controller, error) {
 	s.options.Progress("starting slipway controller")
-	probe, err := freeAddress()
+	probe, err := process.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := freeAddress()
+	metrics, err := process.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -199,11 +187,8 @@ func (s *Stage) StartController() (*Controller, error) {
 		"controller", "--kubeconfig", s.kubeconfig, "--cluster-name", ClusterName, "--interruption-queue", QueueName,
 		"--health-probe-bind-address", probe, "--metrics-bind-address", metrics, "--leader-election-namespace", Namespace,
 	}, s.options.Controller...)
-	environment := []string{
-		"AWS_ENDPOINT_URL=" + s.URL, "AWS_REGION=" + Region, "AWS_ACCESS_KEY_ID=demo", "AWS_SECRET_ACCESS_KEY=demo",
-	}
 	log := filepath.Join(s.Logs, fmt.Sprintf("slipway-%d.log", len(s.Controllers())+1))
-	p, err := start(filepath.Join(s.options.Bin, "slipway"), flags, environment, log)
+	p, err := process.Start(filepath.Join(s.options.Bin, "slipway"), flags, s.Environment(), log)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +196,7 @@ func (s *Stage) StartController() (*Controller, error) {
 	s.mu.Lock()
 	s.controllers = append(s.controllers, c)
 	s.mu.Unlock()
-	return c, s.poll(60*time.Second, "slipway to be ready", c.process, func() bool {
+	return c, p.Await(s.ctx, 60*time.Second, "slipway to be ready", func() bool {
 		answer, err := http.Get("http://" + probe + "/readyz")
 		if err != nil {
 			return false
@@ -232,72 +217,24 @@ func (s *Stage) Controllers() []*Controller {
 func (s *Stage) LastLines(count int) string {
 	var text strings.Builder
 	for _, c := range s.Controllers() {
-		fmt.Fprintf(&text, "--- %s\n%s\n", filepath.Base(c.log), c.lastLines(count))
+		fmt.Fprintf(&text, "--- %s\n%s\n", filepath.Base(c.process.Log), c.process.LastLines(count))
 	}
-	fmt.Fprintf(&text, "--- %s\n%s\n", filepath.Base(s.aws.log), s.aws.lastLines(count))
+	if s.aws != nil {
+		fmt.Fprintf(&text, "--- %s\n%s\n", filepath.Base(s.aws.process.Log), s.aws.process.LastLines(count))
+	}
 	return text.String()
 }
+
+// grace is how long a program may take to end once it was asked to.
+const grace = 10 * time.Second
 
 // Strike stops everything and removes what the stage wrote, but for Options.Logs.
 func (s *Stage) Strike() error {
 	for _, c := range s.Controllers() {
-		c.stop()
+		c.process.Stop(grace)
 	}
 	if s.aws != nil {
-		s.aws.stop()
+		s.aws.Stop()
 	}
 	return s.Cluster.Stop()
-}
-
-// Journal answers what fakeaws was asked for, and the life of every machine.
-func (s *Stage) Journal() (wire.Journal, error) {
-	var j wire.Journal
-	answer, err := http.Get(s.URL + "/_fake/journal")
-	if err != nil {
-		return j, fmt.Errorf("asking fakeaws for its journal: %w", err)
-	}
-	defer answer.Body.Close()
-	if err := json.NewDecoder(answer.Body).Decode(&j); err != nil {
-		return j, fmt.Errorf("reading fakeaws' journal: %w", err)
-	}
-	return j, nil
-}
-
-// Interrupt has spot take a machine: the notice goes to the queue now, the machine at the deadline.
-func (s *Stage) Interrupt(instanceID string) error {
-	return s.post("/_fake/interrupt?instance="+url.QueryEscape(instanceID), "")
-}
-
-// Fault injects one line of the fake cloud's script.
-func (s *Stage) Fault(line string) error { return s.post("/_fake/fault", line) }
-
-func (s *Stage) post(path, body string) error {
-	answer, err := http.Post(s.URL+path, "text/plain", bytes.NewBufferString(body))
-	if err != nil {
-		return fmt.Errorf("asking fakeaws for %s: %w", path, err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(answer.Body)
-		return fmt.Errorf("asking fakeaws for %s: %s: %s", path, answer.Status, text)
-	}
-	return nil
-}
-
-// poll waits until ok, at most for the given time and only while the process lives.
-func (s *Stage) poll(most time.Duration, what string, p *process, ok func() bool) error {
-	deadline := time.Now().Add(most)
-	for !ok() {
-		select {
-		case <-s.ctx.Done():
-			return s.ctx.Err()
-		case <-p.ended:
-			return fmt.Errorf("waiting for %s: it ended:\n%s", what, p.lastLines(15))
-		case <-time.After(50 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("waiting for %s: not within %s:\n%s", what, most, p.lastLines(15))
-		}
-	}
-	return nil
 }

@@ -66,24 +66,24 @@ func (s *story) crowd() []*v1alpha1.NodeClaim {
 		slots <- struct{}{}
 		work.Go(func() {
 			defer func() { <-slots }()
-			s.create(s.ofClass(i))
+			s.Create(s.ofClass(i))
 		})
 	}
 	work.Wait()
-	s.eventually(60*time.Second, "every pod to be found unschedulable", func() error {
-		if n := len(slices.DeleteFunc(s.pods(s.name), func(p *corev1.Pod) bool { return len(p.Status.Conditions) == 0 })); n < crowd {
+	s.Eventually(60*time.Second, "every pod to be found unschedulable", func() error {
+		if n := len(slices.DeleteFunc(s.Pods(s.Title), func(p *corev1.Pod) bool { return len(p.Status.Conditions) == 0 })); n < crowd {
 			return fmt.Errorf("%d are", n)
 		}
 		return nil
 	})
-	s.provision(func(spec *v1alpha1.ProvisionerSpec) {
+	s.Provision(func(spec *v1alpha1.ProvisionerSpec) {
 		spec.Limits = v1alpha1.Limits{v1alpha1.LimitGPU: resource.MustParse("5000")}
 		spec.Disruption.IdleAfter = "10m"
 	}, "g6.48xlarge", "g5.48xlarge", "p4d.24xlarge")
 	var plan []*v1alpha1.NodeClaim
-	s.eventually(30*time.Second, "a plan for all", func() error {
+	s.Eventually(30*time.Second, "a plan for all", func() error {
 		pods := 0
-		plan = s.claims(s.name)
+		plan = s.Claims(s.Title)
 		for _, c := range plan {
 			pods += len(c.Spec.Pods)
 		}
@@ -107,7 +107,7 @@ func (s *story) ofClass(i int) *corev1.Pod {
 	case 8:
 		gpus = 4
 	}
-	p := s.pod(fmt.Sprintf("%02d-%03d", class, i), gpus)
+	p := s.Pod(fmt.Sprintf("%02d-%03d", class, i), gpus)
 	limits := p.Spec.Containers[0].Resources.Limits
 	limits[corev1.ResourceCPU] = *resource.NewMilliQuantity(int64(gpus*(1000+350*(class%7))), resource.DecimalSI)
 	limits[corev1.ResourceMemory] = *resource.NewQuantity(int64(gpus*(2+class%11))<<30, resource.BinarySI)
@@ -117,8 +117,8 @@ func (s *story) ofClass(i int) *corev1.Pod {
 func (s *story) allBound(within time.Duration) time.Duration {
 	s.Helper()
 	start := time.Now()
-	s.eventually(within, "every pod to be bound", func() error {
-		if n := len(slices.DeleteFunc(s.pods(s.name), func(p *corev1.Pod) bool { return p.Spec.NodeName == "" })); n < crowd {
+	s.Eventually(within, "every pod to be bound", func() error {
+		if n := len(slices.DeleteFunc(s.Pods(s.Title), func(p *corev1.Pod) bool { return p.Spec.NodeName == "" })); n < crowd {
 			return fmt.Errorf("%d are", n)
 		}
 		return nil
@@ -144,7 +144,7 @@ func (s *story) binding(plan []*v1alpha1.NodeClaim) binding {
 	s.Helper()
 	b := binding{nominations: s.metric(s.T, "slipway_nominations_total", `kind="written"`)}
 	nodeOf := map[string]string{}
-	for _, c := range s.claims(s.name) {
+	for _, c := range s.Claims(s.Title) {
 		b.claims++
 		price := resource.MustParse(c.Spec.Choices[0].PricePerHour)
 		b.dollarsPerHour += price.AsApproximateFloat64()
@@ -156,7 +156,7 @@ func (s *story) binding(plan []*v1alpha1.NodeClaim) binding {
 			planned[ref.UID] = nodeOf[c.Name]
 		}
 	}
-	for _, p := range s.pods(s.name) {
+	for _, p := range s.Pods(s.Title) {
 		if planned[p.UID] == p.Spec.NodeName {
 			b.asPlanned++
 		}

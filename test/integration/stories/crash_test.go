@@ -19,21 +19,21 @@ var slowFleet = []string{"--fleet-time", "500ms-2500ms"}
 // killInTheMiddle asks for ten machines, ends the controller as kill -9 does when some of them are bought, and starts another.
 func (s *story) killInTheMiddle() {
 	s.Helper()
-	s.create(s.deployment("work", 10, 1, nil))
-	s.eventually(60*time.Second, "the launches to be under way", func() error {
-		if n := len(s.machines(s.T, s.name)); n < 3 {
+	s.Create(s.Deployment("work", 10, 1, nil))
+	s.Eventually(60*time.Second, "the launches to be under way", func() error {
+		if n := len(s.Machines(s.T, s.Title)); n < 3 {
 			return fmt.Errorf("%d machines", n)
 		}
 		return nil
 	})
-	controllers := s.Controllers()
+	controllers := s.stage.Controllers()
 	controllers[len(controllers)-1].Kill()
-	j := s.journal(s.T)
+	j := s.Happened(s.T)
 	s.Logf("killed with %d launches asked for and %d machines bought", len(j.Launches), len(j.Instances))
 	if len(j.Instances) > 9 {
 		s.Errorf("%d machines were bought before the kill, too late for what is tried", len(j.Instances))
 	}
-	if _, err := s.StartController(); err != nil {
+	if _, err := s.stage.StartController(); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -44,31 +44,31 @@ func TestKilled(t *testing.T) {
 	t.Parallel()
 	w := open(t, stage.Options{FakeAWS: slowFleet})
 	s := begin(t, w, "killed")
-	s.provision(nil, "g4dn.xlarge")
+	s.Provision(nil, "g4dn.xlarge")
 	s.killInTheMiddle()
-	s.podsRunning(120*time.Second, 10)
-	s.settled(60*time.Second, 10)
-	if all := s.machines(t, s.name); len(all) != 10 {
+	s.PodsRunning(120*time.Second, 10)
+	s.Settled(60*time.Second, 10)
+	if all := s.Machines(t, s.Title); len(all) != 10 {
 		t.Errorf("%d machines were bought for ten claims", len(all))
 	}
 	s.leaderDies()
-	w.clear(t)
-	w.always(t)
+	w.Clear(t)
+	w.Always(t)
 }
 
 // leaderDies adds a controller, kills the one that leads, and has the other serve more pods.
 func (s *story) leaderDies() {
 	s.Helper()
-	all := s.Controllers()
+	all := s.stage.Controllers()
 	leader := all[len(all)-1]
-	if _, err := s.StartController(); err != nil {
+	if _, err := s.stage.StartController(); err != nil {
 		s.Fatal(err)
 	}
 	leader.Kill()
-	s.create(s.pod("after-the-leader", 1), s.pod("and-another", 1))
-	s.podsRunning(120*time.Second, 12)
-	s.settled(60*time.Second, 12)
-	if all := s.machines(s.T, s.name); len(all) != 12 {
+	s.Create(s.Pod("after-the-leader", 1), s.Pod("and-another", 1))
+	s.PodsRunning(120*time.Second, 12)
+	s.Settled(60*time.Second, 12)
+	if all := s.Machines(s.T, s.Title); len(all) != 12 {
 		s.Errorf("%d machines were bought for twelve claims", len(all))
 	}
 }
@@ -78,28 +78,28 @@ func (s *story) leaderDies() {
 func TestBadCloud(t *testing.T) {
 	t.Parallel()
 	w := open(t, stage.Options{FakeAWS: append([]string{"--ignore-tokens", "--pricing=false", "--quiet-states"}, slowFleet...)})
-	w.ignoresTokens = true
+	w.IgnoresTokens = true
 	s := begin(t, w, "bad-cloud")
-	s.provision(nil, "g4dn.xlarge")
+	s.Provision(nil, "g4dn.xlarge")
 	s.degraded()
 	s.killInTheMiddle()
-	s.podsRunning(120*time.Second, 10)
-	s.settled(150*time.Second, 10)
-	t.Logf("%d machines were bought for ten claims", len(s.machines(t, s.name)))
-	pods := s.podsRunning(time.Second, 10)
-	victim := s.claimOf(pods[0])
+	s.PodsRunning(120*time.Second, 10)
+	s.Settled(150*time.Second, 10)
+	t.Logf("%d machines were bought for ten claims", len(s.Machines(t, s.Title)))
+	pods := s.PodsRunning(time.Second, 10)
+	victim := s.ClaimOf(pods[0])
 	s.terminate(victim.Status.InstanceID)
-	s.ended(120*time.Second, victim)
-	s.podsRunning(60*time.Second, 10)
-	s.settled(60*time.Second, 10)
-	w.clear(t)
-	w.always(t)
+	s.Ended(120*time.Second, victim)
+	s.PodsRunning(60*time.Second, 10)
+	s.Settled(60*time.Second, 10)
+	w.Clear(t)
+	w.Always(t)
 }
 
 // degraded waits until it shows that prices are not live ones.
 func (s *story) degraded() {
 	s.Helper()
-	s.eventually(60*time.Second, "the condition to say that prices are old", func() error {
+	s.Eventually(60*time.Second, "the condition to say that prices are old", func() error {
 		var class v1alpha1.EC2NodeClass
 		if err := s.Get(s.Context(), client.ObjectKey{Name: "default"}, &class); err != nil {
 			return err

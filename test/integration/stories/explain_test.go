@@ -19,20 +19,21 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/provisioner/explain"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
+	"github.com/slipway-sh/slipway/test/witness"
 )
 
 // explained: a pod that waits is told the same in its event, its condition and by `slipway explain`, whose production binary reads with the
 // user's own rights; a node says why it is the one it is; and a pod that was held and then got a place without Slipway's help does not say
 // for ever that it is held.
 func (s *story) explained() {
-	s.provision(limit("2"), "g4dn.xlarge")
-	serving := s.pod("serving", 1)
-	s.create(serving, s.pod("serving2", 1))
-	running := s.podsRunning(60*time.Second, 2)
-	s.create(s.deployment("waits", 1, 1, nil))
+	s.Provision(witness.Limit("2"), "g4dn.xlarge")
+	serving := s.Pod("serving", 1)
+	s.Create(serving, s.Pod("serving2", 1))
+	running := s.PodsRunning(60*time.Second, 2)
+	s.Create(s.Deployment("waits", 1, 1, nil))
 	var held *corev1.Pod
-	s.eventually(30*time.Second, "a pod to be told that it is held", func() error {
-		for _, p := range s.pods(s.name) {
+	s.Eventually(30*time.Second, "a pod to be told that it is held", func() error {
+		for _, p := range s.Pods(s.Title) {
 			if c := nodePlanned(p); c != nil && c.Status == corev1.ConditionFalse {
 				held = p
 				return nil
@@ -41,11 +42,11 @@ func (s *story) explained() {
 		return errors.New("none is")
 	})
 	condition := nodePlanned(held)
-	if condition.Reason != string(v1alpha1.HeldLimit) || !strings.Contains(condition.Message, "limits.gpu of Provisioner "+s.name+" were at least 3") {
+	if condition.Reason != string(v1alpha1.HeldLimit) || !strings.Contains(condition.Message, "limits.gpu of Provisioner "+s.Title+" were at least 3") {
 		s.Errorf("condition %+v", condition)
 	}
-	s.eventually(30*time.Second, "an event with the words of the condition", func() error {
-		for _, e := range s.events(held.UID) {
+	s.Eventually(30*time.Second, "an event with the words of the condition", func() error {
+		for _, e := range s.Events(held.UID) {
 			if e.Reason == condition.Reason && words(e.Note) == words(condition.Message) {
 				return nil
 			}
@@ -58,10 +59,10 @@ func (s *story) explained() {
 
 	// The place of one that ends goes to the pod that waits: kube-scheduler sees to that, not Slipway. (The kubelet may refuse the first that comes,
 	// while the place is not free yet; its Deployment makes another.)
-	s.remove(serving)
-	s.podsRunning(60*time.Second, 2)
-	s.eventually(60*time.Second, "the condition to go", func() error {
-		if i := slices.IndexFunc(s.pods(s.name), func(p *corev1.Pod) bool {
+	s.Remove(serving)
+	s.PodsRunning(60*time.Second, 2)
+	s.Eventually(60*time.Second, "the condition to go", func() error {
+		if i := slices.IndexFunc(s.Pods(s.Title), func(p *corev1.Pod) bool {
 			c := nodePlanned(p)
 			return c != nil && c.Status == corev1.ConditionFalse
 		}); i >= 0 {
@@ -80,7 +81,7 @@ func words(message string) string {
 func (s *story) explainsPod(held *corev1.Pod, condition *corev1.PodCondition) {
 	s.Helper()
 	var answer explain.Pod
-	s.ask(&answer, s.Cluster.Kubeconfig, "pod", held.Name, "-n", held.Namespace)
+	s.ask(&answer, s.stage.Cluster.Kubeconfig, "pod", held.Name, "-n", held.Namespace)
 	if words(answer.Message) != words(condition.Message) || string(answer.Reason) != condition.Reason || answer.State != explain.Held {
 		s.Errorf("explain pod says %s %s %q, the condition %s %q", answer.State, answer.Reason, answer.Message, condition.Reason, condition.Message)
 	}
@@ -91,7 +92,7 @@ func (s *story) explainsPod(held *corev1.Pod, condition *corev1.PodCondition) {
 	if sum == 0 || sum != answer.Offerings {
 		s.Errorf("%d offerings, failed on %v", answer.Offerings, answer.Failed)
 	}
-	text, errText, code := s.slipway("explain", "pod", held.Name, "-n", held.Namespace, "--kubeconfig", s.Cluster.Kubeconfig)
+	text, errText, code := s.slipway("explain", "pod", held.Name, "-n", held.Namespace, "--kubeconfig", s.stage.Cluster.Kubeconfig)
 	s.Logf("slipway explain pod:\n%s", text)
 	if code != 0 || !strings.Contains(text, "held, "+condition.Reason) || errText != "" {
 		s.Errorf("explain pod: exit %d, %q, %q", code, text, errText)
@@ -100,11 +101,11 @@ func (s *story) explainsPod(held *corev1.Pod, condition *corev1.PodCondition) {
 
 func (s *story) explainsNode(p *corev1.Pod) {
 	s.Helper()
-	claim := s.claimOf(p)
+	claim := s.ClaimOf(p)
 	var node explain.Node
 	for _, name := range []string{p.Spec.NodeName, claim.Name} {
 		node = explain.Node{}
-		s.ask(&node, s.Cluster.Kubeconfig, "node", name)
+		s.ask(&node, s.stage.Cluster.Kubeconfig, "node", name)
 		if node.Claim == nil || node.Claim.Name != claim.Name || node.Name != p.Spec.NodeName || len(node.Considered) == 0 ||
 			!slices.ContainsFunc(node.Stays, func(why string) bool { return strings.Contains(why, p.Name) }) {
 			s.Errorf("explain node %s: %+v", name, node)
@@ -113,7 +114,7 @@ func (s *story) explainsNode(p *corev1.Pod) {
 	if i := slices.IndexFunc(node.Limits, func(l explain.LimitUse) bool { return l.Resource == v1alpha1.LimitGPU }); i < 0 || node.Limits[i].Takes != "1" || node.Limits[i].Limit != "2" {
 		s.Errorf("limits %+v", node.Limits)
 	}
-	text, _, code := s.slipway("explain", "node", p.Spec.NodeName, "--kubeconfig", s.Cluster.Kubeconfig)
+	text, _, code := s.slipway("explain", "node", p.Spec.NodeName, "--kubeconfig", s.stage.Cluster.Kubeconfig)
 	s.Logf("slipway explain node:\n%s", text)
 	if code != 0 || !strings.Contains(text, "Considered") {
 		s.Errorf("explain node: exit %d, %q", code, text)
@@ -124,17 +125,17 @@ func (s *story) explainsNode(p *corev1.Pod) {
 func (s *story) explainRefuses(held *corev1.Pod) {
 	s.Helper()
 	for _, what := range [][]string{{"pod", "nobody"}, {"node", "nothing"}} {
-		_, errText, code := s.slipway("explain", what[0], what[1], "--kubeconfig", s.Cluster.Kubeconfig)
+		_, errText, code := s.slipway("explain", what[0], what[1], "--kubeconfig", s.stage.Cluster.Kubeconfig)
 		if code != 1 || !strings.Contains(errText, "not found") || !strings.Contains(errText, what[1]) {
 			s.Errorf("explain %v: exit %d, %q", what, code, errText)
 		}
 	}
-	s.create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: held.Namespace, Name: s.name},
+	s.Create(&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: held.Namespace, Name: s.Title},
 		Rules: []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}}}},
-		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: held.Namespace, Name: s.name},
-			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: s.name},
+		&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: held.Namespace, Name: s.Title},
+			RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: s.Title},
 			Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: "researcher"}}})
-	_, kubeconfig, err := s.Cluster.ConfigFor("researcher")
+	_, kubeconfig, err := s.stage.Cluster.ConfigFor("researcher")
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func nodePlanned(p *corev1.Pod) *corev1.PodCondition {
 // ask reads what `slipway explain -o json` answers; the user may be given a right a moment before the API server knows.
 func (s *story) ask(answer any, kubeconfig string, args ...string) {
 	s.Helper()
-	s.eventually(10*time.Second, "slipway explain "+strings.Join(args, " "), func() error {
+	s.Eventually(10*time.Second, "slipway explain "+strings.Join(args, " "), func() error {
 		text, errText, code := s.slipway(append([]string{"explain", "-o", "json", "--kubeconfig", kubeconfig}, args...)...)
 		if code != 0 {
 			return fmt.Errorf("exit %d: %s", code, errText)

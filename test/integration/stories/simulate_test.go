@@ -28,6 +28,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/simulate"
 	"github.com/slipway-sh/slipway/test/cluster"
 	"github.com/slipway-sh/slipway/test/stage"
+	"github.com/slipway-sh/slipway/test/witness"
 )
 
 // planner is the user who may do what examples/simulate-reader.yaml allows.
@@ -44,19 +45,19 @@ func TestSimulateCluster(t *testing.T) {
 	views := t.TempDir()
 	w := open(t, stage.Options{Controller: []string{"--record-views", views}})
 	s := begin(t, w, "what-if")
-	s.provision(func(spec *v1alpha1.ProvisionerSpec) {
-		limit("13")(spec)
+	s.Provision(func(spec *v1alpha1.ProvisionerSpec) {
+		witness.Limit("13")(spec)
 		spec.Requirements[1].Values = []string{"on-demand"} // whose prices both know
 	}, "g4dn.xlarge", "g4dn.2xlarge", "g4dn.12xlarge", "g5.12xlarge")
-	large := s.pod("large", 1)
+	large := s.Pod("large", 1)
 	large.Spec.NodeSelector[corev1.LabelInstanceTypeStable] = "g4dn.12xlarge"
-	s.create(large)
-	s.podsRunning(60*time.Second, 1)
-	s.settled(30*time.Second, 1)
+	s.Create(large)
+	s.PodsRunning(60*time.Second, 1)
+	s.Settled(30*time.Second, 1)
 
 	// From here on nobody acts, so that what waits is the same for all who look.
-	s.Controllers()[0].Kill()
-	if err := s.Cluster.Kill(cluster.Scheduler); err != nil {
+	s.stage.Controllers()[0].Kill()
+	if err := s.stage.Cluster.Kill(cluster.Scheduler); err != nil {
 		t.Fatal(err)
 	}
 	s.waiting()
@@ -69,25 +70,25 @@ func TestSimulateCluster(t *testing.T) {
 	s.laidOver(kubeconfig, told)
 	s.lacksRights(kubeconfig)
 
-	if _, err := s.StartController(); err != nil {
+	if _, err := s.stage.StartController(); err != nil {
 		t.Fatal(err)
 	}
 	done := s.decided(views)
 	if diff := cmp.Diff(decisionOf(told), decisionOf(done)); diff != "" {
 		t.Errorf("what the controller did (-simulated +done):\n%s", diff)
 	}
-	s.eventually(30*time.Second, "the claims that were simulated", func() error {
-		if n := len(s.claims(s.name)); n != 1+told.Summary.Nodes {
+	s.Eventually(30*time.Second, "the claims that were simulated", func() error {
+		if n := len(s.Claims(s.Title)); n != 1+told.Summary.Nodes {
 			return fmt.Errorf("%d claims, want 1 and %d", n, told.Summary.Nodes)
 		}
 		return nil
 	})
-	if err := s.Cluster.Restart(t.Context(), cluster.Scheduler); err != nil {
+	if err := s.stage.Cluster.Restart(t.Context(), cluster.Scheduler); err != nil {
 		t.Fatal(err)
 	}
-	s.podsRunning(90*time.Second, 1+told.Summary.OnNewNodes+told.Summary.OnExisting)
-	w.clear(t)
-	w.always(t)
+	s.PodsRunning(90*time.Second, 1+told.Summary.OnNewNodes+told.Summary.OnExisting)
+	w.Clear(t)
+	w.Always(t)
 }
 
 // waiting creates pods that wait, and says of them what their scheduler would: three fit on the node that is there, one must be in
@@ -96,13 +97,13 @@ func (s *story) waiting() {
 	s.Helper()
 	var pods []client.Object
 	for i := range 5 {
-		pods = append(pods, s.pod(fmt.Sprintf("one-%d", i), 1))
+		pods = append(pods, s.Pod(fmt.Sprintf("one-%d", i), 1))
 	}
 	for i := range 2 {
-		pods = append(pods, s.pod(fmt.Sprintf("four-%d", i), 4))
+		pods = append(pods, s.Pod(fmt.Sprintf("four-%d", i), 4))
 	}
 	pods = append(pods, s.zonal())
-	s.create(pods...)
+	s.Create(pods...)
 	for _, o := range pods {
 		p := o.(*corev1.Pod)
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
@@ -117,23 +118,23 @@ func (s *story) waiting() {
 func (s *story) zonal() *corev1.Pod {
 	s.Helper()
 	class, size := "", corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")}
-	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: s.name},
-		Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: &class, VolumeName: s.name, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: s.Title},
+		Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: &class, VolumeName: s.Title, AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
 			Resources: corev1.VolumeResourceRequirements{Requests: size}}}
-	s.create(claim, &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: s.name}, Spec: corev1.PersistentVolumeSpec{
+	s.Create(claim, &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: s.Title}, Spec: corev1.PersistentVolumeSpec{
 		Capacity: size, AccessModes: claim.Spec.AccessModes, PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
 		ClaimRef:               &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: claim.Namespace, Name: claim.Name},
 		PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "ebs.csi.aws.com", VolumeHandle: "vol-1"}},
 		NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
 			MatchExpressions: []corev1.NodeSelectorRequirement{{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{"us-east-1b"}}}}}}},
 	}})
-	s.eventually(30*time.Second, "the volume to be bound", func() error {
+	s.Eventually(30*time.Second, "the volume to be bound", func() error {
 		if err := s.Get(s.Context(), client.ObjectKeyFromObject(claim), claim); err != nil || claim.Status.Phase != corev1.ClaimBound {
 			return fmt.Errorf("it is %s (%v)", claim.Status.Phase, err)
 		}
 		return nil
 	})
-	p := s.pod("zonal", 1)
+	p := s.Pod("zonal", 1)
 	p.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name}}}}
 	return p
@@ -142,11 +143,11 @@ func (s *story) zonal() *corev1.Pod {
 // reader answers the kubeconfig of a user with exactly the rights that the docs name.
 func (s *story) reader() string {
 	s.Helper()
-	s.apply(s.T, example(s.T, "simulate-reader.yaml"))
-	s.create(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: planner},
+	s.Apply(s.T, example(s.T, "simulate-reader.yaml"))
+	s.Create(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: planner},
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "slipway-simulate"},
 		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "User", Name: planner}}})
-	_, text, err := s.Cluster.ConfigFor(planner)
+	_, text, err := s.stage.Cluster.ConfigFor(planner)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func (s *story) reader() string {
 func (s *story) simulates(kubeconfig string, args ...string) simulate.Result {
 	s.Helper()
 	var result simulate.Result
-	s.eventually(15*time.Second, "slipway simulate "+strings.Join(args, " "), func() error {
+	s.Eventually(15*time.Second, "slipway simulate "+strings.Join(args, " "), func() error {
 		text, errText, code := s.slipway(append([]string{"simulate", "-o", "json", "--kubeconfig", kubeconfig}, args...)...)
 		if code != 0 && code != 2 || errText != "" {
 			return fmt.Errorf("exit %d: %s", code, errText)
@@ -191,7 +192,7 @@ func (s *story) checkTold(told simulate.Result) {
 		s.Errorf("nodes that take pods: %+v", told.Existing)
 	}
 	if !slices.ContainsFunc(told.Held, func(h simulate.HeldPods) bool {
-		return h.Reason == v1alpha1.HeldLimit && strings.Contains(h.Message, "limits.gpu of Provisioner "+s.name)
+		return h.Reason == v1alpha1.HeldLimit && strings.Contains(h.Message, "limits.gpu of Provisioner "+s.Title)
 	}) {
 		s.Errorf("held %+v", told.Held)
 	}
@@ -277,11 +278,11 @@ func (s *story) dump() string {
 func (s *story) laidOver(kubeconfig string, told simulate.Result) {
 	s.Helper()
 	never := corev1.PreemptNever
-	s.create(&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: s.name}, Value: 1000, PreemptionPolicy: &never})
+	s.Create(&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: s.Title}, Value: 1000, PreemptionPolicy: &never})
 	file := filepath.Join(s.TempDir(), "more.yaml")
-	urgent := s.pod("urgent", 1)
+	urgent := s.Pod("urgent", 1)
 	urgent.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"}
-	urgent.Spec.PriorityClassName = s.name
+	urgent.Spec.PriorityClassName = s.Title
 	text, err := yaml.Marshal(urgent)
 	if err != nil {
 		s.Fatal(err)
@@ -319,7 +320,7 @@ func (s *story) lacksRights(kubeconfig string) {
 				role.Rules = slices.Delete(role.Rules, i, i+1)
 			}
 			s.replaceRole(&role)
-			s.eventually(15*time.Second, "to be refused without "+lost, func() error {
+			s.Eventually(15*time.Second, "to be refused without "+lost, func() error {
 				_, errText, code := s.slipway("simulate", "--cluster", "--kubeconfig", kubeconfig)
 				if code != 1 || !strings.Contains(errText, "needs the verb list") || !strings.Contains(errText, `"`+lost+`"`) {
 					return fmt.Errorf("exit %d: %s", code, errText)
@@ -344,7 +345,7 @@ func (s *story) decided(dir string) simulate.Result {
 	s.Helper()
 	begin := time.Now()
 	var result simulate.Result
-	s.eventually(60*time.Second, "the controller's decision", func() error {
+	s.Eventually(60*time.Second, "the controller's decision", func() error {
 		paths, err := filepath.Glob(filepath.Join(dir, "view-*.json.gz"))
 		if err != nil {
 			return err

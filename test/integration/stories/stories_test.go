@@ -64,7 +64,7 @@ func TestStories(t *testing.T) {
 		}
 	})
 	begin(t, w, "")
-	w.clear(t)
-	w.always(t)
+	w.Clear(t)
+	w.Always(t)
 	replayed(t, views)
 }
