@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -51,6 +52,9 @@ type seenTemplate struct {
 // ensure answers the name of the launch template with this content, which exists when it answers.
 func (l *launchTemplates) ensure(ctx context.Context, t cloud.Template, imageID, userData string) (string, error) {
 	data := launchTemplateData(t, imageID, userData)
+	data.TagSpecifications = []ec2types.LaunchTemplateTagSpecificationRequest{{
+		ResourceType: ec2types.ResourceTypeNetworkInterface, Tags: ec2Tags(l.interfaceTags(t.Spec)),
+	}}
 	name, err := l.nameOf(data)
 	if err != nil {
 		return "", err
@@ -74,6 +78,17 @@ func (l *launchTemplates) ensure(ctx context.Context, t cloud.Template, imageID,
 	}
 	s.madeAt = s.usedAt
 	return name, nil
+}
+
+// interfaceTags answers the tags of a machine's interfaces, which CreateFleet itself cannot tag: without any, no condition of an IAM policy
+// could tell them from those that somebody else launches. A launch template serves many claims, so they name none.
+func (l *launchTemplates) interfaceTags(spec cloud.TemplateSpec) map[string]string {
+	tags := maps.Clone(spec.Tags)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	maps.Copy(tags, map[string]string{clusterTag(l.cluster): tagOwned, TagEKSCluster: l.cluster, TagNodeClass: spec.Name})
+	return tags
 }
 
 func (l *launchTemplates) entry(name string) *seenTemplate {

@@ -85,7 +85,9 @@ func (p *profiles) ensure(ctx context.Context, nodeClass, role string) (string, 
 
 func (p *profiles) create(ctx context.Context, name, nodeClass string) error {
 	var tags []iamtypes.Tag
-	for _, t := range [][2]string{{clusterTag(p.cluster), tagOwned}, {TagEKSCluster, p.cluster}, {TagNodeClass, nodeClass}} {
+	for _, t := range [][2]string{
+		{clusterTag(p.cluster), tagOwned}, {TagEKSCluster, p.cluster}, {TagNodeClass, nodeClass}, {TagRegion, p.region},
+	} {
 		tags = append(tags, iamtypes.Tag{Key: awssdk.String(t[0]), Value: awssdk.String(t[1])})
 	}
 	_, err := p.api.CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: awssdk.String(name), Tags: tags})

@@ -21,6 +21,8 @@ const (
 	TagClaim       = "slipway.sh/claim"
 	TagClaimUID    = "slipway.sh/claim-uid"
 	TagNodeClass   = "slipway.sh/nodeclass"
+	// TagRegion is on instance profiles: IAM is the same in all regions, where clusters may have the same name.
+	TagRegion = "topology.kubernetes.io/region"
 )
 
 const tagOwned = "owned"
