@@ -83,7 +83,8 @@ func chosenBy(owner *corev1.Pod, term podTerm) (whom string) {
 	}
 	selector, _ := metav1.LabelSelectorAsSelector(merged)
 	within, _ := metav1.LabelSelectorAsSelector(term.NamespaceSelector)
-	for _, ns := range append([]string{"empty"}, namespaces...) {
+	// "other" is there so that a term that lists every namespace it can know of is not one that takes them all.
+	for _, ns := range append([]string{"empty", "other"}, namespaces...) {
 		of, known := namespaceSets[ns]
 		if !known {
 			of = labelled{corev1.LabelMetadataName: ns}
