@@ -18,6 +18,7 @@ type options struct {
 	region, zones, types                string
 	cluster, queue, account, kubernetes string
 	serviceCIDR, script, logLevel       string
+	policy                              string
 	seed                                uint64
 	stock                               int
 	boot, visible, join, gpu, shutDown  delayFlag
@@ -90,6 +91,7 @@ func (o *options) bindAccount(f *flag.FlagSet) {
 	f.BoolVar(&o.pricing, "pricing", true, "offer the Pricing API")
 	f.IntVar(&o.stock, "stock", sim.Unlimited, "machines of each offering that can run at once; -1: no limit")
 	f.StringVar(&o.script, "script", "", "file of faults: see the documentation of sim.Parse")
+	f.StringVar(&o.policy, "policy", "", "file with the IAM policy of whoever calls, or a JSON list of policies, of all but the access key administrator; empty: everything is allowed")
 	f.Uint64Var(&o.seed, "seed", 1, "seed of everything that is left to chance")
 	f.BoolVar(&o.ignoreTokens, "ignore-tokens", false, "treat every launch as a new one, whatever its client token")
 	f.Var(&o.fleet, "fleet-time", "time that a CreateFleet takes; half of it passes before machines are bought; 1s, or 1s-2s for a time in between")

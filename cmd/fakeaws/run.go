@@ -22,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/slipway-sh/slipway/cmd/fakeaws/machine"
+	"github.com/slipway-sh/slipway/cmd/fakeaws/policy"
 	"github.com/slipway-sh/slipway/cmd/fakeaws/wire"
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
@@ -49,8 +50,12 @@ func run(ctx context.Context, o options, output io.Writer) error {
 			return err
 		}
 	}
+	allowed, err := readPolicy(o.policy)
+	if err != nil {
+		return err
+	}
 	handler, err := wire.New(wire.Config{Cloud: region, Log: log, Account: o.account, QueueName: o.queue, Pricing: o.pricing,
-		Cluster: cluster, FleetTime: drawn(o.fleet, o.seed)})
+		Cluster: cluster, Policy: allowed, FleetTime: drawn(o.fleet, o.seed)})
 	if err != nil {
 		return err
 	}
@@ -127,6 +132,22 @@ func readScript(name string) ([]sim.Fault, error) {
 		return nil, fmt.Errorf("reading the script %s: %w", name, err)
 	}
 	return faults, nil
+}
+
+// readPolicy answers nil, which allows everything, where there is no file.
+func readPolicy(name string) (*policy.Set, error) {
+	if name == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy: %w", err)
+	}
+	set, err := policy.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading the policy %s: %w", name, err)
+	}
+	return set, nil
 }
 
 func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {

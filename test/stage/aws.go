@@ -15,6 +15,7 @@ import (
 
 	"github.com/slipway-sh/slipway/cmd/fakeaws/wire"
 	"github.com/slipway-sh/slipway/test/process"
+	"github.com/slipway-sh/slipway/test/stack"
 )
 
 // AWS is a running fakeaws: where AWS' own APIs are, and what only fakeaws has (/_fake/).
@@ -92,12 +93,21 @@ type RunningAWS struct {
 	process *process.Process
 }
 
-// StartAWS starts fakeaws and waits until it listens.
+// StartAWS starts fakeaws and waits until it listens. It refuses what the policies of deploy/cloudformation do not allow the controller, as
+// AWS would: a story that needs more fails.
 func StartAWS(ctx context.Context, o AWSOptions) (*RunningAWS, error) {
+	policies, err := stack.ControllerPolicies(ClusterName, QueueName)
+	if err != nil {
+		return nil, err
+	}
+	policyFile := filepath.Join(o.Dir, "policies.json")
+	if err := os.WriteFile(policyFile, policies, 0o644); err != nil {
+		return nil, fmt.Errorf("writing the controller's policies: %w", err)
+	}
 	urlFile := filepath.Join(o.Dir, "fakeaws.url")
 	flags := append([]string{
 		"--listen", "127.0.0.1:0", "--url-file", urlFile, "--kubeconfig", o.Kubeconfig, "--region", Region,
-		"--cluster-name", ClusterName, "--queue-name", QueueName,
+		"--cluster-name", ClusterName, "--queue-name", QueueName, "--policy", policyFile,
 	}, o.Flags...)
 	p, err := process.Start(filepath.Join(o.Bin, "fakeaws"), flags, nil, filepath.Join(o.Logs, "fakeaws.log"))
 	if err != nil {

@@ -45,11 +45,18 @@ var (
 func (d dialect) read(err error) apiError {
 	var api apiError
 	var denied *cloud.DeniedError
+	var unauthorized *unauthorizedError
 	switch {
 	case errors.As(err, &api):
 		return api
 	case errors.Is(err, cloud.ErrThrottled):
 		return d.throttled
+	case errors.As(err, &unauthorized):
+		e := d.denied
+		if e.message = unauthorized.Error(); e.code == "UnauthorizedOperation" {
+			e.message = "You are not authorized to perform this operation. " + e.message // only EC2 says it twice
+		}
+		return e
 	case errors.As(err, &denied):
 		return d.denied
 	case errors.Is(err, sim.ErrOutage):

@@ -36,7 +36,7 @@ func nodeClass() cloud.TemplateSpec {
 
 func TestAdapterKeepsTheContract(t *testing.T) {
 	contract.Test(t, func(t *testing.T) contract.Env {
-		f := open(t, nil)
+		f := open(t, underPolicy(t, nil)) // the adapter needs nothing that the template's policies do not allow
 		c := adapter(t, f)
 		template, err := c.Templates.Resolve(t.Context(), nodeClass())
 		if err != nil {

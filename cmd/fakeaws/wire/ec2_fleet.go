@@ -10,20 +10,29 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-sh/slipway/cmd/fakeaws/policy"
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/cloud/sim"
 )
 
 // createFleet admits the call itself: the journal shows its token and tags.
-func (s *Server) createFleet(f *form) ([]element, error) {
+func (s *Server) createFleet(allowed *policy.Set, f *form) ([]element, error) {
 	call := sim.Call{Name: "CreateFleet", Token: f.get("ClientToken"), Tags: tagsFor(f, "instance")}
 	finish, err := s.Cloud.Admit(call)
 	if err != nil {
 		return nil, err
 	}
+	asking, launching := s.fleetRequests(f)
+	if err := s.authorize(allowed, asking); err != nil {
+		finish(err.Error())
+		return nil, err
+	}
+	if f.get("DryRun") == "true" {
+		return nil, errDryRun
+	}
 	half := s.FleetTime() / 2
 	time.Sleep(half) // whether or not the caller still waits
-	kids, ids, err := s.launch(f)
+	kids, ids, err := s.launch(f, s.authorize(allowed, launching))
 	time.Sleep(half)
 	if err != nil {
 		finish(err.Error())
@@ -33,10 +42,17 @@ func (s *Server) createFleet(f *form) ([]element, error) {
 	return kids, nil
 }
 
-func (s *Server) launch(f *form) (kids []element, ids []string, err error) {
+// launch makes the fleet. Where the caller may not launch machines, EC2 answers a fleet with that error for each choice.
+func (s *Server) launch(f *form, denied error) (kids []element, ids []string, err error) {
 	req, from, err := s.fleetRequest(f)
 	if err != nil {
 		return nil, nil, err
+	}
+	if denied != nil {
+		e := ec2Dialect.read(denied)
+		return []element{text("fleetId", "fleet-"+strings.Repeat("0", 36)), items("errorSet", req.Choices, func(c sim.FleetChoice) []element {
+			return []element{from.describe(c), text("errorCode", e.code), text("errorMessage", e.message)}
+		})}, nil, nil
 	}
 	result, err := s.Cloud.CreateFleet(req)
 	if errors.Is(err, cloud.ErrTokenReused) {

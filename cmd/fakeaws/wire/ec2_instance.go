@@ -129,3 +129,8 @@ func (s *Server) createTags(f *form) ([]element, error) {
 	}
 	return []element{truth("return", true)}, nil
 }
+
+// runInstances plays the dry run only: machines come of fleets.
+func (s *Server) runInstances(*form) ([]element, error) {
+	return nil, badRequest("UnsupportedOperation", "fakeaws plays RunInstances with DryRun only")
+}

@@ -12,11 +12,10 @@ import (
 type launchTemplate struct {
 	id, name string
 	created  time.Time
-	imageID  string
 	userData string // decoded
-	profile  string // of the machines; empty: none
 	diskGiB  int64  // largest volume; 0: none is asked for
 	tags     map[string]string
+	machineParts
 }
 
 // templates are kept by name; order is that of their creation.
@@ -53,8 +52,8 @@ func (s *Server) createLaunchTemplate(f *form) ([]element, error) {
 	}
 	s.templates.ordinal++
 	t := &launchTemplate{
-		id: fmt.Sprintf("lt-%017x", s.templates.ordinal), name: name, created: s.Cloud.Now(), imageID: data.get("ImageId"), userData: userData,
-		diskGiB: int64(disk), profile: data.get("IamInstanceProfile", "Name"), tags: tagsFor(f, "launch-template"),
+		id: fmt.Sprintf("lt-%017x", s.templates.ordinal), name: name, created: s.Cloud.Now(), userData: userData,
+		diskGiB: int64(disk), tags: tagsFor(f, "launch-template"), machineParts: machineOf(data),
 	}
 	s.templates.byName[name] = t
 	s.templates.order = append(s.templates.order, name)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"net/http"
 
+	"github.com/slipway-sh/slipway/cmd/fakeaws/policy"
 	"github.com/slipway-sh/slipway/pkg/cloud/sim"
 )
 
@@ -13,6 +14,11 @@ func (s *Server) describeCluster(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := r.PathValue("name")
+	asked := policy.Request{Action: "eks:DescribeCluster", Resource: s.arn("eks", s.Cloud.Region(), "cluster/"+name)}
+	if err := s.authorize(s.policyOf(r), []policy.Request{asked}); err != nil {
+		writeJSONError(w, jsonDialect.read(err))
+		return
+	}
 	if name != s.Cloud.ClusterName() {
 		writeJSONError(w, apiError{http.StatusNotFound, "ResourceNotFoundException", "No cluster found for name: " + name + "."})
 		return

@@ -1,9 +1,13 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"path"
+	"strings"
 
+	"github.com/slipway-sh/slipway/cmd/fakeaws/policy"
 	"github.com/slipway-sh/slipway/pkg/cloud/sim"
 )
 
@@ -69,9 +73,40 @@ func (s *Server) runJSON(r *http.Request, service jsonService, action string, bo
 	if err != nil {
 		return nil, err
 	}
-	answer, err := run(s, r, body)
+	var answer any
+	if err = s.authorize(s.policyOf(r), s.jsonRequests(service, action, body)); err == nil {
+		answer, err = run(s, r, body)
+	}
 	if err != nil {
 		finish(err.Error())
 	}
 	return answer, err
+}
+
+// jsonRequests answers what a call of SQS, SSM or Pricing comes to.
+func (s *Server) jsonRequests(service jsonService, action string, body []byte) []policy.Request {
+	var in struct {
+		QueueName, QueueUrl, Name string
+		Names                     []string
+	}
+	_ = json.Unmarshal(body, &in) // a body of another form is refused by the action
+	var requests []policy.Request
+	switch service {
+	case "AmazonSQS":
+		queue := cmp.Or(in.QueueName, path.Base(in.QueueUrl))
+		requests = []policy.Request{{Action: "sqs:" + strings.TrimSuffix(action, "Batch"), Resource: s.arn("sqs", s.Cloud.Region(), queue)}}
+	case "AmazonSSM":
+		for _, name := range append(in.Names, in.Name) {
+			resource := s.arn("ssm", s.Cloud.Region(), "parameter/"+strings.TrimPrefix(name, "/"))
+			if strings.HasPrefix(name, "/aws/") { // public ones belong to no account
+				resource = "arn:aws:ssm:" + s.Cloud.Region() + "::parameter" + name
+			}
+			if name != "" {
+				requests = append(requests, policy.Request{Action: "ssm:" + action, Resource: resource})
+			}
+		}
+	case "AWSPriceListService":
+		requests = []policy.Request{{Action: "pricing:" + action, Resource: "*"}}
+	}
+	return requests
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/slipway-sh/slipway/cmd/fakeaws/policy"
 	"github.com/slipway-sh/slipway/pkg/cloud/sim"
 )
 
@@ -32,6 +33,7 @@ func ec2Actions() map[string]queryAction {
 		"DescribeSecurityGroups":        (*Server).describeSecurityGroups,
 		"DescribeSpotPriceHistory":      (*Server).describeSpotPriceHistory,
 		"DescribeSubnets":               (*Server).describeSubnets,
+		"RunInstances":                  (*Server).runInstances,
 		"TerminateInstances":            (*Server).terminateInstances,
 	}
 }
@@ -58,7 +60,7 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, body []byte)
 		s.writeQueryError(w, service, apiError{http.StatusForbidden, "MissingAuthenticationToken", "The request carries no signature."})
 		return
 	}
-	kids, err := s.query(service, action, f)
+	kids, err := s.query(s.policyOf(r), service, action, f)
 	if errors.Is(err, sim.ErrReplyLost) {
 		s.Log.Info("losing a reply", "action", action)
 		panic(http.ErrAbortHandler) // net/http's way to break the connection
@@ -71,12 +73,12 @@ func (s *Server) serveQuery(w http.ResponseWriter, r *http.Request, body []byte)
 }
 
 // query runs an action of a service.
-func (s *Server) query(service, action string, f *form) ([]element, error) {
+func (s *Server) query(allowed *policy.Set, service, action string, f *form) (kids []element, err error) {
 	var run queryAction
 	switch service {
 	case "ec2":
 		if action == "CreateFleet" {
-			return s.createFleet(f)
+			return s.createFleet(allowed, f)
 		}
 		run = ec2Actions()[action]
 	case "iam":
@@ -91,11 +93,28 @@ func (s *Server) query(service, action string, f *form) ([]element, error) {
 	if err != nil {
 		return nil, err
 	}
-	kids, err := run(s, f)
+	if err = s.authorize(allowed, s.queryRequests(service, action, f)); err == nil {
+		kids, err = s.runQuery(service, run, f)
+	}
 	if err != nil {
 		finish(err.Error())
 	}
 	return kids, err
+}
+
+// errDryRun is EC2's answer to a call with DryRun that it would have done.
+var errDryRun = apiError{http.StatusPreconditionFailed, "DryRunOperation", "Request would have succeeded, but DryRun flag is set."}
+
+func (s *Server) runQuery(service string, run queryAction, f *form) ([]element, error) {
+	if service == "ec2" && f.get("DryRun") == "true" {
+		if ids := f.texts("InstanceId"); len(ids) > 0 {
+			if err := checkIDs(ids, s.Cloud.Machines()); err != nil {
+				return nil, err
+			}
+		}
+		return nil, errDryRun
+	}
+	return run(s, f)
 }
 
 // respond puts what an action answered into the envelope of its service.

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-sh/slipway/cmd/fakeaws/policy"
 	"github.com/slipway-sh/slipway/pkg/cloud/sim"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Pricing bool
 	// Cluster is what EKS says of the cluster.
 	Cluster Cluster
+	// Policy is what callers other than the Administrator may do; nil: everything.
+	Policy *policy.Set
 	// FleetTime answers how long the next CreateFleet takes: half of it passes before the machines are bought, half until the caller
 	// learns of them. It is called from many goroutines; nil: no time.
 	FleetTime func() time.Duration
@@ -116,11 +119,16 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) {
 	s.serveQuery(w, r, body)
 }
 
-// scope answers the service name of the signature: Credential=KEY/20260801/us-east-1/ec2/aws4_request.
-func scope(r *http.Request) string {
+// credential answers the signature's KEY/20260801/us-east-1/ec2/aws4_request; empty: there is none.
+func credential(r *http.Request) string {
 	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 	credential, _, _ = strings.Cut(credential, ",")
-	if parts := strings.Split(credential, "/"); len(parts) >= 5 {
+	return credential
+}
+
+// scope answers the service name of the signature.
+func scope(r *http.Request) string {
+	if parts := strings.Split(credential(r), "/"); len(parts) >= 5 {
 		return parts[len(parts)-2]
 	}
 	return ""

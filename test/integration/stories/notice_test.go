@@ -14,6 +14,7 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/slipway-sh/slipway/cmd/fakeaws/wire"
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/test/stage"
 	"github.com/slipway-sh/slipway/test/witness"
@@ -22,7 +23,7 @@ import (
 // account answers how somebody else speaks to the same AWS account.
 func (s *story) account() awssdk.Config {
 	return awssdk.Config{
-		Region: stage.Region, BaseEndpoint: awssdk.String(s.AWS.URL), Credentials: credentials.NewStaticCredentialsProvider("somebody", "else", ""),
+		Region: stage.Region, BaseEndpoint: awssdk.String(s.AWS.URL), Credentials: credentials.NewStaticCredentialsProvider(wire.Administrator, "secret", ""),
 	}
 }
 

@@ -1,0 +1,224 @@
+package wire_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/slipway-sh/slipway/cmd/fakeaws/policy"
+	"github.com/slipway-sh/slipway/cmd/fakeaws/wire"
+	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/cloud/sim"
+	"github.com/slipway-sh/slipway/test/stack"
+)
+
+// underPolicy has the policies of deploy/cloudformation enforced, after a change that a test plants in their text.
+func underPolicy(t *testing.T, plant func([]byte) []byte) func(*wire.Config) {
+	t.Helper()
+	document, err := stack.ControllerPolicies("demo", "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plant != nil {
+		planted := plant(document)
+		if bytes.Equal(planted, document) {
+			t.Fatal("the change changes nothing")
+		}
+		document = planted
+	}
+	set, err := policy.Parse(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(c *wire.Config) { c.Policy = set }
+}
+
+// launchOne has the adapter launch one machine.
+func launchOne(t *testing.T, f fake) (cloud.LaunchResult, error) {
+	t.Helper()
+	c := adapter(t, f)
+	template, err := c.Templates.Resolve(t.Context(), nodeClass())
+	if err != nil {
+		return cloud.LaunchResult{}, err
+	}
+	return c.Fleet.Launch(t.Context(), cloud.LaunchRequest{
+		Token: "uid-1", Claim: "gpu-1", Provisioner: "gpu", Market: cloud.Spot, Template: template,
+		Choices: []cloud.Choice{{InstanceType: "g4dn.xlarge", Architecture: "amd64", Zone: "us-east-1a"}},
+	})
+}
+
+// TestALaunchNeedsEachPermission takes one permission or one tag away at a time: no launch may come of the rest.
+func TestALaunchNeedsEachPermission(t *testing.T) {
+	for name, tc := range map[string]struct {
+		take   string // what stands in the policies
+		give   string // what stands there instead
+		action string // whose denial the adapter must name
+	}{
+		"RunInstances":             {`"ec2:CreateFleet", "ec2:RunInstances"`, `"ec2:CreateFleet"`, "ec2:RunInstances"},
+		"CreateFleet":              {`"ec2:CreateFleet", "ec2:RunInstances"`, `"ec2:RunInstances"`, "ec2:CreateFleet"},
+		"CreateTags":               {`"ec2:CreateTags"`, `"ec2:DeleteTags"`, "ec2:CreateTags"},
+		"tagging in a fleet":       {`["CreateFleet", "CreateLaunchTemplate", "RunInstances"]`, `"CreateLaunchTemplate"`, "ec2:CreateTags"},
+		"CreateLaunchTemplate":     {`"ec2:CreateLaunchTemplate"`, `"ec2:CreateLaunchTemplateVersion"`, "ec2:CreateLaunchTemplate"},
+		"PassRole":                 {`"iam:PassRole"`, `"iam:GetRole"`, "iam:PassRole"},
+		"another role":             {`role/SlipwayNodeRole-demo`, `role/SlipwayNodeRole-prod`, "iam:PassRole"},
+		"profiles of other names":  {`instance-profile/slipway-demo-`, `instance-profile/slipway-prod-`, "iam:GetInstanceProfile"},
+		"a provisioner's tag":      {`aws:RequestTag/slipway.sh/provisioner`, `aws:RequestTag/karpenter.sh/nodepool`, "ec2:CreateFleet"},
+		"another cluster's tag":    {`aws:RequestTag/kubernetes.io/cluster/demo`, `aws:RequestTag/kubernetes.io/cluster/prod`, ""},
+		"another region":           {`:ec2:us-east-1:`, `:ec2:eu-west-1:`, ""},
+		"subnets":                  {`:subnet/*`, `:vpc/*`, "ec2:CreateFleet"},
+		"reading only in a region": {`"aws:RequestedRegion": "us-east-1"`, `"aws:RequestedRegion": "eu-west-1"`, "ec2:DescribeSubnets"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := open(t, underPolicy(t, func(document []byte) []byte {
+				return bytes.ReplaceAll(document, compact(tc.take), compact(tc.give))
+			}))
+			result, err := launchOne(t, f)
+			var denied *cloud.DeniedError
+			if !errors.As(err, &denied) {
+				t.Fatalf("launched %+v, %v; want it denied", result.Instance, err)
+			}
+			if !strings.Contains(err.Error(), tc.action) {
+				t.Errorf("the error does not name %s: %v", tc.action, err)
+			}
+			if machines := f.cloud.Machines(); len(machines) != 0 {
+				t.Errorf("there are %d machines", len(machines))
+			}
+		})
+	}
+	if _, err := launchOne(t, open(t, underPolicy(t, nil))); err != nil {
+		t.Errorf("with all of them: %v", err)
+	}
+}
+
+// compact is how ControllerPolicies writes JSON.
+func compact(text string) []byte {
+	return []byte(strings.NewReplacer(`", "`, `","`, `": "`, `":"`).Replace(text))
+}
+
+// TestOnlyOwnMachinesEnd: the policies, not only the adapter, keep the controller from machines that are none of its cluster's.
+func TestOnlyOwnMachinesEnd(t *testing.T) {
+	f := open(t, underPolicy(t, nil))
+	ours := map[string]string{"kubernetes.io/cluster/demo": "owned", "eks:eks-cluster-name": "demo", "slipway.sh/claim-uid": "u"}
+	for name, tc := range map[string]struct {
+		change map[string]string // tags that differ; empty: missing
+		ends   bool
+	}{
+		"ours":              {nil, true},
+		"another cluster's": {map[string]string{"kubernetes.io/cluster/demo": "", "kubernetes.io/cluster/prod": "owned", "eks:eks-cluster-name": "prod"}, false},
+		"a shared machine":  {map[string]string{"kubernetes.io/cluster/demo": "shared"}, false},
+		"a node group's":    {map[string]string{"slipway.sh/claim-uid": ""}, false},
+		"somebody's":        {map[string]string{"kubernetes.io/cluster/demo": "", "eks:eks-cluster-name": "", "slipway.sh/claim-uid": ""}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tags := map[string]string{}
+			for _, source := range []map[string]string{ours, tc.change} {
+				for key, value := range source {
+					if tags[key] = value; value == "" {
+						delete(tags, key)
+					}
+				}
+			}
+			result, err := f.cloud.CreateFleet(sim.FleetRequest{Token: name, Count: 1, Tags: tags, Choices: []sim.FleetChoice{
+				{Key: cloud.OfferingKey{InstanceType: "g5.xlarge", Zone: "us-east-1b", Market: cloud.OnDemand}}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := result.Machines[0].ID
+			err = adapter(t, f).Fleet.Terminate(t.Context(), id)
+			if tc.ends {
+				if err != nil {
+					t.Errorf("terminating: %v", err)
+				}
+				return
+			}
+			var denied *cloud.DeniedError
+			if m, _ := f.cloud.Machine(id); !errors.As(err, &denied) || m.State == cloud.InstanceShuttingDown || m.State == cloud.InstanceTerminated {
+				t.Errorf("got %v, and it is %s; want it denied", err, m.State)
+			}
+			_, err = ec2.NewFromConfig(f.sdk).CreateTags(t.Context(), &ec2.CreateTagsInput{Resources: []string{id}, Tags: []types.Tag{
+				{Key: aws.String("kubernetes.io/cluster/demo"), Value: aws.String("owned")}}})
+			wantCode(t, err, "UnauthorizedOperation") // else it could be made ours first
+		})
+	}
+}
+
+// TestForeignThingsAreDenied calls as AWS' own clients do what the adapter never would.
+func TestForeignThingsAreDenied(t *testing.T) {
+	f := open(t, underPolicy(t, nil))
+	sdk := f.sdk // the controller's
+	admin := open(t, nil)
+	ctx := t.Context()
+	client := ec2.NewFromConfig(sdk)
+	tagless := &ec2.CreateLaunchTemplateInput{LaunchTemplateName: aws.String("foreign"),
+		LaunchTemplateData: &types.RequestLaunchTemplateData{ImageId: aws.String(imageID(t, ec2.NewFromConfig(admin.sdk)))}}
+	for name, tc := range map[string]struct {
+		code string
+		call func() error
+	}{
+		"a template without tags": {"UnauthorizedOperation", func() error { _, err := client.CreateLaunchTemplate(ctx, tagless); return err }},
+		"another queue": {"AccessDeniedException", func() error {
+			_, err := sqs.NewFromConfig(sdk).GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String("other")})
+			return err
+		}},
+		"sending to the queue": {"AccessDeniedException", func() error {
+			_, err := sqs.NewFromConfig(sdk).SendMessage(ctx, &sqs.SendMessageInput{
+				QueueUrl: aws.String(f.url + "/123456789012/demo"), MessageBody: aws.String("x")})
+			return err
+		}},
+		"a private parameter": {"AccessDeniedException", func() error {
+			_, err := ssm.NewFromConfig(sdk).GetParameters(ctx, &ssm.GetParametersInput{Names: []string{"/team/secret"}})
+			return err
+		}},
+		"another's profile": {"AccessDenied", func() error {
+			_, err := iam.NewFromConfig(sdk).AddRoleToInstanceProfile(ctx, &iam.AddRoleToInstanceProfileInput{
+				InstanceProfileName: aws.String("admins"), RoleName: aws.String("admin")})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { wantCode(t, tc.call(), tc.code) })
+	}
+	sdk.Credentials = credentials.NewStaticCredentialsProvider(wire.Administrator, "SECRET", "")
+	if _, err := ec2.NewFromConfig(sdk).CreateLaunchTemplate(ctx, tagless); err != nil {
+		t.Errorf("the administrator's template without tags: %v", err)
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*wire.Config)
+		code   string
+	}{
+		"allowed": {nil, "DryRunOperation"},
+		"denied":  {underPolicy(t, nil), "UnauthorizedOperation"}, // it asks for no tags
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := open(t, tc.change)
+			client := ec2.NewFromConfig(f.sdk)
+			_, err := client.RunInstances(t.Context(), &ec2.RunInstancesInput{DryRun: aws.Bool(true), ImageId: aws.String("ami-1"),
+				MinCount: aws.Int32(1), MaxCount: aws.Int32(1)})
+			wantCode(t, err, tc.code)
+			in := fleet("a", "slipway-a", "g5.xlarge")
+			in.DryRun = aws.Bool(true)
+			_, err = client.CreateFleet(t.Context(), in)
+			wantCode(t, err, tc.code)
+			_, err = client.CreateLaunchTemplate(t.Context(), &ec2.CreateLaunchTemplateInput{DryRun: aws.Bool(true),
+				LaunchTemplateName: aws.String("x"), LaunchTemplateData: &types.RequestLaunchTemplateData{}})
+			wantCode(t, err, tc.code)
+			if machines := f.cloud.Machines(); len(machines) != 0 {
+				t.Errorf("a dry run made %d machines", len(machines))
+			}
+		})
+	}
+	_, err := ec2.NewFromConfig(open(t, nil).sdk).TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{DryRun: aws.Bool(true),
+		InstanceIds: []string{"i-0fedcba9876543210"}})
+	wantCode(t, err, "InvalidInstanceID.NotFound")
+}
