@@ -42,7 +42,13 @@ test: controlplane build ## Every test, with the race detector: unit, property, 
 	$(GO) test -race -short -shuffle=on -p $(PARALLEL) -timeout 20m ./...
 	$(GO) test -run Crash ./pkg/provisioner/claim
 	cd image && $(GO) test ./...
+	@$(MAKE) --no-print-directory e2e E2E_CLUSTER=embedded
 	@$(MAKE) --no-print-directory judge
+
+E2E_CLUSTER ?= kind
+.PHONY: e2e
+e2e: $(if $(filter embedded,$(E2E_CLUSTER)),controlplane build,image) ## Install the chart as a user does and tell users' stories, on kind or without Docker (E2E_CLUSTER=embedded; E2E='-run TestE2E/together' tells some, E2E_KEEP=1 leaves the cluster)
+	cd test/e2e && $(GO) vet . && E2E_CLUSTER=$(E2E_CLUSTER) $(GO) test -count=1 -timeout 30m $(if $(E2E),-v) . $(E2E)
 
 .PHONY: judge
 judge: ## kube-scheduler's own plugins judge decisions about drawn clusters (JUDGE='-worlds 20000 -seed 7' for more, or for a seed again)
@@ -79,6 +85,7 @@ lint: ## gofmt, vet, staticcheck
 	cd test/bench && $(GO) vet ./...
 	cd image && $(GO) vet ./...
 	cd test/chart && $(GO) vet ./...
+	cd test/e2e && $(GO) vet ./...
 
 .PHONY: generate
 generate: ## Write what is generated: deep copies, CRDs, RBAC, the catalogue's embedded facts stay as they are
@@ -92,6 +99,7 @@ verify: generate ## Fail if anything generated or go.mod differs from what is ch
 	cd test/bench && $(GO) mod tidy
 	cd image && $(GO) mod tidy
 	cd test/chart && $(GO) mod tidy
+	cd test/e2e && $(GO) mod tidy
 	cd test/chart && $(GO) test ./...
 	@git diff --exit-code -- . || { echo "generated files are stale: run make generate, go mod tidy, and commit"; exit 1; }
 

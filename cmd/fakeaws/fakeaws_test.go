@@ -28,9 +28,9 @@ func TestParseOptions(t *testing.T) {
 	}
 	for args, want := range map[string]string{
 		"--boot=40s-20s": "must go up", "--boot=soon": "want a duration", "--stock=0": "--stock is 0", "--tick=0": "--tick must be above zero",
-		"extra": "everything is a flag", "--nothing": "not defined",
+		"extra": "everything is a flag", "--nothing": "not defined", "--in-cluster --kubeconfig=k": "name two clusters",
 	} {
-		if _, err := parseOptions([]string{args}, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseOptions(strings.Fields(args), io.Discard); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v; want an error that says %q", args, err, want)
 		}
 	}
@@ -87,6 +87,7 @@ func TestRunRefuses(t *testing.T) {
 		"nothing is offered":     {"--region=xx-nowhere-1"},
 		"reading the script":     {"--script=/does/not/exist"},
 		"reading the kubeconfig": {"--kubeconfig=/does/not/exist"},
+		"that this pod is in":    {"--in-cluster"},
 		"--log-level":            {"--log-level=loud"},
 		"listening":              {"--listen=256.0.0.1:0"},
 	} {

@@ -1,5 +1,5 @@
 // Command fakeaws is an AWS account with one region and one EKS cluster, in memory: the simulated cloud of pkg/cloud/sim
-// behind the wire protocols of EC2, SQS, SSM, Pricing, IAM, EKS and STS (package wire). Given a kubeconfig it plays the
+// behind the wire protocols of EC2, SQS, SSM, Pricing, IAM, EKS and STS (package wire). Given a kubeconfig, or as a pod with --in-cluster, it plays the
 // machines as well: they join the cluster as nodes and run its pods, without containers (package machine).
 //
 //	fakeaws --kubeconfig=$KUBECONFIG --url-file=/tmp/url &

@@ -25,6 +25,7 @@ type options struct {
 	fleet                               delayFlag
 	noticeLead, podStart, podStop, tick time.Duration
 	pricing, ignoreTokens, quietStates  bool
+	inCluster                           bool
 }
 
 // delayFlag reads a delay: 30s, or 20s-40s for one drawn evenly in between.
@@ -101,7 +102,8 @@ func (o *options) bindAccount(f *flag.FlagSet) {
 }
 
 func (o *options) bindMachines(f *flag.FlagSet) {
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "cluster that the machines join; empty: machines are not played")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "cluster that the machines join; empty, and not --in-cluster: machines are not played")
+	f.BoolVar(&o.inCluster, "in-cluster", false, "the machines join the cluster in which fakeaws runs as a pod")
 	f.Var(&o.boot, "boot", "time from launch to running; 30s, or 20s-40s for a time in between, as for the next four")
 	f.Var(&o.visible, "visible", "time from launch until EC2 describes a machine")
 	f.Var(&o.join, "join", "time from running to joining the cluster")
@@ -116,6 +118,9 @@ func (o options) validate() error {
 	var errs []error
 	if o.cluster == "" {
 		errs = append(errs, errors.New("--cluster-name must not be empty"))
+	}
+	if o.inCluster && o.kubeconfig != "" {
+		errs = append(errs, errors.New("--kubeconfig and --in-cluster name two clusters; machines join one"))
 	}
 	if o.stock < sim.Unlimited || o.stock == 0 {
 		errs = append(errs, fmt.Errorf("--stock is %d; want 1 or more, or -1 for no limit", o.stock))

@@ -45,7 +45,7 @@ func run(ctx context.Context, o options, output io.Writer) error {
 	}
 	cluster := wire.Cluster{Endpoint: "https://" + o.cluster + ".invalid", CA: []byte("no cluster was given"), Version: o.kubernetes, ServiceCIDR: o.serviceCIDR}
 	var player *machine.Player
-	if o.kubeconfig != "" {
+	if o.kubeconfig != "" || o.inCluster {
 		if player, err = newPlayer(o, region, log, &cluster); err != nil {
 			return err
 		}
@@ -162,11 +162,27 @@ func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) error {
 	return nil
 }
 
-// newPlayer answers a player on the kubeconfig's cluster, and tells EKS's side how machines reach that.
-func newPlayer(o options, region *sim.Cloud, log *slog.Logger, cluster *wire.Cluster) (*machine.Player, error) {
+// access answers how to reach the cluster that machines join.
+func access(o options) (*rest.Config, error) {
+	if o.inCluster {
+		config, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, fmt.Errorf("reaching the cluster that this pod is in: %w", err)
+		}
+		return config, nil
+	}
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	return config, nil
+}
+
+// newPlayer answers a player on the cluster that the flags name, and tells EKS's side how machines reach that.
+func newPlayer(o options, region *sim.Cloud, log *slog.Logger, cluster *wire.Cluster) (*machine.Player, error) {
+	config, err := access(o)
+	if err != nil {
+		return nil, err
 	}
 	config.QPS, config.Burst = 1000, 2000 // one client stands for hundreds of kubelets
 	if err := rest.LoadTLSFiles(config); err != nil {

@@ -27,14 +27,15 @@ type Process struct {
 }
 
 // Start starts a program in a process group of its own, so that Ctrl-C in a terminal reaches only its parent, which stops things in
-// order. The kernel kills it if the parent dies without doing so.
+// order. The kernel kills it if the parent dies without doing so. environment
+// is all of its environment; nil: this process's own.
 func Start(path string, flags, environment []string, log string) (*Process, error) {
 	file, err := os.Create(log)
 	if err != nil {
 		return nil, fmt.Errorf("opening a log: %w", err)
 	}
 	cmd := exec.Command(path, flags...)
-	cmd.Env = append(os.Environ(), environment...)
+	cmd.Env = environment
 	cmd.Stdout, cmd.Stderr = file, file
 	cmd.SysProcAttr = attributes()
 	p := &Process{Log: log, Ended: make(chan struct{}), cmd: cmd}

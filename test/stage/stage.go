@@ -188,7 +188,7 @@ func (s *Stage) StartController() (*Controller, error) {
 		"--health-probe-bind-address", probe, "--metrics-bind-address", metrics, "--leader-election-namespace", Namespace,
 	}, s.options.Controller...)
 	log := filepath.Join(s.Logs, fmt.Sprintf("slipway-%d.log", len(s.Controllers())+1))
-	p, err := process.Start(filepath.Join(s.options.Bin, "slipway"), flags, s.Environment(), log)
+	p, err := process.Start(filepath.Join(s.options.Bin, "slipway"), flags, append(os.Environ(), s.Environment()...), log)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,57 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/slipway-sh/slipway/test/stage"
+)
+
+// Cluster is a Kubernetes cluster that a user could have, with an AWS account beside it that is fakeaws.
+type Cluster interface {
+	// Config is an administrator's access, and Kubeconfig a file with the same.
+	Config() *rest.Config
+	Kubeconfig() string
+	// AWS is fakeaws as tests reach it.
+	AWS() stage.AWS
+	// Endpoint is fakeaws' URL as pods of the cluster reach it.
+	Endpoint() string
+	// Laptop answers fakeaws as a program of this machine reaches it, until the function is called.
+	Laptop(ctx context.Context) (aws stage.AWS, leave func(), err error)
+	// Image is what the chart's image.repository and image.tag must be.
+	Image() (repository, tag string)
+	// Kill ends the processes of pods, all at the same moment, as kill -9 does.
+	Kill(ctx context.Context, pods ...*corev1.Pod) error
+	// Scrape answers what a pod's container serves at a port and path.
+	Scrape(ctx context.Context, pod *corev1.Pod, port int32, path string) ([]byte, error)
+	// Gather copies what helps to find a failure's cause into a directory: logs, Views.
+	Gather(ctx context.Context, directory string) error
+	// Close leaves nothing of the cluster behind.
+	Close() error
+}
+
+// Options is what every driver is told.
+type Options struct {
+	// Root is the main module's directory; its bin has the programs and the images.
+	Root string
+	// FakeAWS are flags of fakeaws.
+	FakeAWS []string
+	// Keep leaves the cluster running, or its files in place, at the end.
+	Keep bool
+	// Say is told what goes on.
+	Say func(format string, args ...any)
+}
+
+// Open starts a cluster of a kind: kind or embedded.
+func Open(ctx context.Context, kind string, o Options) (Cluster, error) {
+	switch kind {
+	case "", "kind":
+		return openKind(ctx, o)
+	case "embedded":
+		return openEmbedded(ctx, o)
+	}
+	return nil, fmt.Errorf("E2E_CLUSTER is %q; want kind or embedded", kind)
+}
