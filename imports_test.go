@@ -15,13 +15,13 @@ const module = "github.com/slipway-sh/slipway/"
 // floors are the packages of docs/design.md section 3, lowest first. A package imports only packages of lower floors, and on its own floor
 // only what beside names. Every package of the product stands here, so a new one needs a place before it compiles in CI.
 var floors = [][]string{
-	{"pkg/binpack", "pkg/cloud"},
+	{"pkg/binpack", "pkg/cloud", "pkg/manifest"},
 	{"pkg/apis/v1alpha1", "pkg/apis/karpenterv1alpha5", "pkg/apis/crds", "pkg/cloud/catalogue", "pkg/cloud/health", "pkg/cloud/sim"},
 	{"pkg/provisioner/demand", "pkg/provisioner/topology", "pkg/provisioner/plan"},
 	{"pkg/provisioner/inventory", "pkg/provisioner/act", "pkg/provisioner/telemetry", "pkg/provisioner/explain", "pkg/provisioner/record", "pkg/cloud/aws", "pkg/cloud/observed", "pkg/cloud/contract"},
 	{"pkg/provisioner/grow", "pkg/provisioner/shrink", "pkg/provisioner/claim", "pkg/provisioner/notice", "pkg/provisioner/orphan",
 		"pkg/provisioner/nodeclass", "pkg/provisioner/nominate", "pkg/provisioner/status", "pkg/provisioner/carryover"},
-	{"pkg/provisioner/app", "pkg/simulate"},
+	{"pkg/provisioner/app", "pkg/simulate", "pkg/migrate"},
 	{"cmd", "test", "pkg/cloud/catalogue/generate", "pkg/apis/crds/generate", "pkg/apis/crds/admit", "pkg/binpack/internal"},
 }
 

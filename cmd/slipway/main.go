@@ -26,7 +26,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(controllerCommand(), explainCommand(), simulateCommand(), viewsCommand())
+	root.AddCommand(controllerCommand(), explainCommand(), simulateCommand(), viewsCommand(), importCommand())
 	err := root.ExecuteContext(ctx)
 	if errors.Is(err, errHeld) {
 		os.Exit(2)

@@ -85,7 +85,7 @@ func (c *carrying) template() {
 		StartupTaints: c.in.Spec.StartupTaints,
 	}
 	for key, value := range c.in.Spec.Labels {
-		if !describesMachine(key) {
+		if !DescribesMachine(key) {
 			if c.out.Spec.Template.Labels == nil {
 				c.out.Spec.Template.Labels = map[string]string{}
 			}

@@ -23,7 +23,7 @@ func (c *carrying) requirements() {
 		c.require(fmt.Sprintf("spec.requirements[%d]", i), r)
 	}
 	for _, key := range slices.Sorted(maps.Keys(c.in.Spec.Labels)) {
-		if describesMachine(key) {
+		if DescribesMachine(key) {
 			c.require("spec.labels["+key+"]", corev1.NodeSelectorRequirement{
 				Key: key, Operator: corev1.NodeSelectorOpIn, Values: []string{c.in.Spec.Labels[key]}})
 		}
@@ -58,7 +58,7 @@ func (c *carrying) byDefault(key, value string) {
 
 // require carries one requirement under the key that Slipway calls it by.
 func (c *carrying) require(field string, r corev1.NodeSelectorRequirement) {
-	key := nativeKey(r.Key)
+	key := NativeKey(r.Key)
 	switch {
 	case key == category:
 		c.requireCategory(field, r)
@@ -111,8 +111,8 @@ func categoryOf(family string) string {
 	return family
 }
 
-// nativeKey is what Slipway calls a label. A key of Karpenter's AWS domain comes back unchanged if nodes do not carry it.
-func nativeKey(key string) string {
+// NativeKey is what Slipway calls a label. A key of Karpenter's AWS domain comes back unchanged if nodes do not carry it.
+func NativeKey(key string) string {
 	switch key {
 	case v1alpha1.KarpenterCapacityType:
 		return v1alpha1.LabelCapacityType
@@ -133,9 +133,9 @@ func nativeKey(key string) string {
 	return key
 }
 
-// describesMachine tells whether a label follows from the machine, so that choosing its value chooses among machines.
-func describesMachine(key string) bool {
-	switch native := nativeKey(key); native {
+// DescribesMachine tells whether a label follows from the machine, so that choosing its value chooses among machines.
+func DescribesMachine(key string) bool {
+	switch native := NativeKey(key); native {
 	case corev1.LabelOSStable, corev1.LabelArchStable, corev1.LabelInstanceTypeStable, corev1.LabelTopologyZone,
 		corev1.LabelTopologyRegion, v1alpha1.LabelZoneID, v1alpha1.LabelAccelerator,
 		v1alpha1.LabelGPUProduct, v1alpha1.LabelGPUCount, v1alpha1.LabelGPUMemory:
