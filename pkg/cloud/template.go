@@ -10,6 +10,7 @@ type TemplateSpec struct {
 	InstanceProfile string
 	UserData        string // merged with the bootstrap of the image's family
 	BlockDevices    []BlockDevice
+	InstanceStore   bool // pods' ephemeral storage is on the type's own NVMe disks, as one RAID 0, where it has any
 	Metadata        MetadataOptions
 	Tags            map[string]string
 	DetailedMonitor bool

@@ -143,7 +143,7 @@ func (e *describing) node(c *v1alpha1.NodeClaim) NodeGroup {
 		PricePerHour: first.PricePerHour, Alternatives: len(c.Spec.Choices) - 1, Why: c.Spec.Why,
 		GPU: GPU{Name: kind.GPU.Name, MemoryMiB: kind.GPU.MemoryMiB, Count: int64(kind.GPU.Count)}}
 	n.priceMicroUSD, _ = cloud.ParseDollars(first.PricePerHour) // plan wrote it
-	free := plan.Allocatable(kind, c.Spec.Kubelet, e.rootVolumeGiB(c.Spec.Provisioner))
+	free := plan.Allocatable(kind, c.Spec.Kubelet, e.disk(c.Spec.Provisioner))
 	n.CPUMilli.Capacity, n.MemoryMiB.Capacity = free[corev1.ResourceCPU], free[corev1.ResourceMemory]
 	labels := plan.TypeLabels(kind)
 	for _, more := range []map[string]string{plan.PlaceLabels(key, e.View.Region, ""),
@@ -168,13 +168,13 @@ func (e *describing) node(c *v1alpha1.NodeClaim) NodeGroup {
 	return n
 }
 
-func (e *describing) rootVolumeGiB(provisioner string) int64 {
+func (e *describing) disk(provisioner string) plan.Disk {
 	for i := range e.View.Provisioners {
 		if e.View.Provisioners[i].Object.Name == provisioner {
-			return e.View.Provisioners[i].RootVolumeGiB
+			return e.View.Provisioners[i].Disk
 		}
 	}
-	return 0
+	return plan.Disk{}
 }
 
 // existing lists the nodes and claims that take pods.

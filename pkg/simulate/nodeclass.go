@@ -7,6 +7,7 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 )
 
 // volumeGiB is the root volume that Slipway gives nodes of al2023 and bottlerocket where an EC2NodeClass says nothing.
@@ -23,7 +24,7 @@ type nodeClasses struct {
 
 // PlanningFacts is inventory.NodeClasses'.
 func (n *nodeClasses) PlanningFacts(name string) (inventory.NodeClassFacts, error) {
-	facts := inventory.NodeClassFacts{Zones: n.zones, Architectures: []string{"amd64", "arm64"}, RootVolumeGiB: volumeGiB}
+	facts := inventory.NodeClassFacts{Zones: n.zones, Architectures: []string{"amd64", "arm64"}, Disk: plan.Disk{RootVolumeGiB: volumeGiB}}
 	class := n.classes[name]
 	if class == nil {
 		if n.live {
@@ -32,6 +33,7 @@ func (n *nodeClasses) PlanningFacts(name string) (inventory.NodeClassFacts, erro
 		n.assume("EC2NodeClass %s is not given: subnets in %s, images for amd64 and arm64, a root volume of %d GiB", name, list(n.zones), volumeGiB)
 		return facts, nil
 	}
+	facts.InstanceStore = class.Spec.InstanceStorePolicy == v1alpha1.InstanceStoreRAID0
 	if size := rootVolume(class.Spec.BlockDeviceMappings); size > 0 {
 		facts.RootVolumeGiB = size
 	}

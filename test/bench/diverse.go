@@ -55,7 +55,7 @@ func diverseTypes() []good {
 			GPU: cloud.GPU{Name: "Fake", Manufacturer: "NVIDIA", Count: 10 * i, MemoryMiB: 1 << 10},
 		}
 		price := float64(i)*0.1 + float64(i)*2*(1<<30)/1e10
-		list = append(list, good{t, int64(price * 1e6), plan.Allocatable(t, nil, rootVolumeGiB)})
+		list = append(list, good{t, int64(price * 1e6), plan.Allocatable(t, nil, plan.Disk{RootVolumeGiB: rootVolumeGiB})})
 	}
 	return list
 }

@@ -39,7 +39,7 @@ func viewOf(goods []good, markets []cloud.Market, zones []string) plan.View {
 		Object: v1alpha1.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: "bench", UID: "bench"}, Spec: v1alpha1.ProvisionerSpec{
 			Requirements: []corev1.NodeSelectorRequirement{{Key: v1alpha1.LabelCapacityType, Operator: corev1.NodeSelectorOpIn, Values: allowed}},
 		}},
-		Zones: zones, Architectures: []string{"amd64"}, RootVolumeGiB: rootVolumeGiB,
+		Zones: zones, Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: rootVolumeGiB},
 	}}
 	v.Daemons = []demand.Daemon{{Namespace: "kube-system", Name: "daemons", Requests: daemonOverhead}}
 	return v

@@ -39,7 +39,7 @@ func (d *draw) cluster(templates []*corev1.Pod) {
 func (d *draw) node() *corev1.Node {
 	kind := pick(d, d.types...)
 	key := cloud.OfferingKey{InstanceType: kind.Name, Zone: pick(d, d.offerings...).Zone, Market: pick(d, cloud.Spot, cloud.OnDemand)}
-	n := newNode(kind, key, nil, plan.Allocatable(kind, nil, rootGiB))
+	n := newNode(kind, key, nil, plan.Allocatable(kind, nil, plan.Disk{RootVolumeGiB: rootGiB}))
 	if d.chance(10) {
 		delete(n.Labels, corev1.LabelTopologyZone)
 	}

@@ -58,7 +58,7 @@ func (w *world) Load(context.Context) (cloud.Snapshot, error) {
 
 // PlanningFacts answers for the one EC2NodeClass.
 func (w *world) PlanningFacts(string) (inventory.NodeClassFacts, error) {
-	return inventory.NodeClassFacts{Zones: w.zones, Architectures: []string{"amd64"}, RootVolumeGiB: rootGiB}, nil
+	return inventory.NodeClassFacts{Zones: w.zones, Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: rootGiB}}, nil
 }
 
 // OfferingState: everything can be bought.

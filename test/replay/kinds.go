@@ -46,7 +46,7 @@ func kinds(allowed func(cloud.InstanceType) bool) []kind {
 		if !known || t.GPU.Count == 0 || t.BareMetal || t.Architecture != "amd64" || !allowed(t) {
 			continue
 		}
-		r := plan.Allocatable(t, nil, rootVolumeGiB)
+		r := plan.Allocatable(t, nil, plan.Disk{RootVolumeGiB: rootVolumeGiB})
 		free := size{r[corev1.ResourceCPU], r[corev1.ResourceMemory], r[v1alpha1.ResourceGPU], r[corev1.ResourcePods]}
 		all = append(all, kind{InstanceType: t, price: price, free: free.plus(daemons, -1)})
 	}

@@ -59,7 +59,7 @@ func newSlipway(kinds []kind, policy plan.Policy, r row) *slipway {
 				Disruption:   v1alpha1.Disruption{IdleAfter: (time.Duration(r.IdleS) * time.Second).String()},
 			},
 		},
-		Zones: []string{zone}, Architectures: []string{"amd64"}, RootVolumeGiB: rootVolumeGiB,
+		Zones: []string{zone}, Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: rootVolumeGiB},
 	}}
 	s.base.Daemons = []demand.Daemon{{Namespace: "kube-system", Name: "agents", Requests: resources(daemons)}}
 	return s

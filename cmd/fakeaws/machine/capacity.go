@@ -34,14 +34,14 @@ func Pods(t cloud.InstanceType, k cloud.Kubelet) int64 {
 	return pods
 }
 
-// Resources answers a machine's capacity and allocatable resources as its kubelet reports them, without its GPUs.
-func Resources(t cloud.InstanceType, k cloud.Kubelet, diskGiB int64) (capacity, allocatable corev1.ResourceList, err error) {
-	if diskGiB == 0 {
-		diskGiB = defaultDiskGiB
+// Resources answers a machine's capacity and allocatable resources as its kubelet reports them, without its GPUs. disk is the size in bytes of what
+// the kubelet's files are on; 0: the image's own.
+func Resources(t cloud.InstanceType, k cloud.Kubelet, disk int64) (capacity, allocatable corev1.ResourceList, err error) {
+	if disk == 0 {
+		disk = defaultDiskGiB << 30
 	}
 	pods := Pods(t, k)
 	memory := t.MemoryMiB * usableMemoryPermille / 1000 * mebibyte
-	disk := diskGiB << 30
 	capacity = corev1.ResourceList{
 		corev1.ResourceCPU:              *resource.NewQuantity(int64(t.VCPUs), resource.DecimalSI),
 		corev1.ResourceMemory:           *resource.NewQuantity(memory, resource.BinarySI),

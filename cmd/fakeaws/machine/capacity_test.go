@@ -29,7 +29,7 @@ func TestResources(t *testing.T) {
 			cpuMilli: 3000, memoryMiB: 15155 - 574 - 1024 - 1516, pods: 29},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, got, err := machine.Resources(tc.of, tc.kubelet, 100)
+			_, got, err := machine.Resources(tc.of, tc.kubelet, 100<<30)
 			if err != nil {
 				t.Fatal(err)
 			}

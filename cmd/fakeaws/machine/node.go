@@ -25,7 +25,11 @@ const (
 
 // register answers the Node that a kubelet creates: not ready, and unknown to the cloud controller manager.
 func register(m sim.Machine, t cloud.InstanceType, boot Boot, now time.Time) (*corev1.Node, error) {
-	capacity, allocatable, err := Resources(t, boot.Kubelet, m.Choice.DiskGiB)
+	disk := m.Choice.DiskGiB << 30
+	if boot.InstanceStore && t.LocalNVMeGB > 0 {
+		disk = t.LocalNVMeGB * 1e9
+	}
+	capacity, allocatable, err := Resources(t, boot.Kubelet, disk)
 	if err != nil {
 		return nil, err
 	}

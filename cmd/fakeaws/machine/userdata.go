@@ -8,6 +8,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/mail"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -20,6 +21,8 @@ import (
 type Boot struct {
 	Cluster string
 	cloud.NodeConfig
+	// InstanceStore: the NVMe disks take the kubelet's files.
+	InstanceStore bool
 }
 
 // ParseUserData reads MIME multipart with NodeConfigs of nodeadm, a bare NodeConfig, or Bottlerocket's TOML. An error is
@@ -135,6 +138,11 @@ type nodeConfig struct {
 			Config kubeletConfig `json:"config"`
 			Flags  []string      `json:"flags"`
 		} `json:"kubelet"`
+		Instance struct {
+			LocalStorage struct {
+				Strategy string `json:"strategy"`
+			} `json:"localStorage"`
+		} `json:"instance"`
 	} `json:"spec"`
 }
 
@@ -160,6 +168,15 @@ func (b *Boot) readNodeConfig(text string) error {
 			return errors.New("nodeadm does not start: apiServerEndpoint, certificateAuthority and cidr are all needed in the NodeConfig's cluster")
 		}
 		b.Cluster = c.Name
+	}
+	switch strategy := config.Spec.Instance.LocalStorage.Strategy; strategy {
+	case "": // says nothing, as Mount does about these files
+	case "RAID0", "RAID10":
+		b.InstanceStore = true
+	case "Mount":
+		b.InstanceStore = false
+	default:
+		return fmt.Errorf("nodeadm does not start: localStorage has the strategy %q; want RAID0, RAID10 or Mount", strategy)
 	}
 	b.overlay(config.Spec.Kubelet.Config)
 	for _, flag := range config.Spec.Kubelet.Flags {
@@ -227,6 +244,9 @@ type bottlerocket struct {
 			SystemReserved     map[string]string   `toml:"system-reserved"`
 			EvictionHard       map[string]string   `toml:"eviction-hard"`
 		} `toml:"kubernetes"`
+		BootstrapCommands map[string]struct {
+			Commands [][]string `toml:"commands"`
+		} `toml:"bootstrap-commands"`
 	} `toml:"settings"`
 }
 
@@ -240,6 +260,12 @@ func (b *Boot) readTOML(text string) error {
 		return errors.New("bottlerocket does not start: settings.kubernetes needs api-server and cluster-certificate")
 	}
 	b.Cluster, b.Labels = k.ClusterName, k.NodeLabels
+	for _, bootstrap := range all.Settings.BootstrapCommands {
+		for _, command := range bootstrap.Commands {
+			bind := len(command) > 2 && command[1] == "ephemeral-storage" && command[2] == "bind"
+			b.InstanceStore = b.InstanceStore || bind && slices.Contains(command, "/var/lib/kubelet")
+		}
+	}
 	b.Kubelet = cloud.Kubelet{MaxPods: k.MaxPods, KubeReserved: k.KubeReserved, SystemReserved: k.SystemReserved, EvictionHard: k.EvictionHard}
 	for key, values := range k.NodeTaints {
 		for _, text := range values {

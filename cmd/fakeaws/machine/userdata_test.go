@@ -1,6 +1,8 @@
 package machine_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -104,6 +106,7 @@ func TestParseUserDataRefuses(t *testing.T) {
 		"a script":               {"#!/bin/sh\n", "needs api-server"},
 		"no cluster":             {"apiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\n", "names no cluster"},
 		"half a cluster":         {strings.Replace(nodeConfigText, "cidr: 10.100.0.0/16", "", 1), "cidr are all needed"},
+		"an unknown strategy":    {strings.Replace(nodeConfigText, "spec:", "spec:\n  instance: {localStorage: {strategy: RAID5}}", 1), `strategy "RAID5"`},
 		"a reserved label":       {strings.Replace(nodeConfigText, "team=ml", "kubernetes.io/team=ml", 1), "unknown kubernetes.io"},
 		"an unknown effect":      {strings.Replace(nodeConfigText, "NoExecute", "Never", 1), `the effect "Never"`},
 		"MIME without a config":  {strings.ReplaceAll(multipartText, "node.eks.aws\n\n", "other\n\n"), "no part of type"},
@@ -112,6 +115,19 @@ func TestParseUserDataRefuses(t *testing.T) {
 	} {
 		if _, err := machine.ParseUserData(tc.text); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v; want an error that says %q", name, err, tc.want)
+		}
+	}
+}
+
+// TestInstanceStore: machines understand what pkg/cloud/aws writes for instanceStorePolicy, and have the disk that the planner counts on.
+func TestInstanceStore(t *testing.T) {
+	for name, want := range map[string]bool{"al2023-nvme": true, "bottlerocket-nvme": true, "al2023-full": false, "bottlerocket-merged": false} {
+		text, err := os.ReadFile(filepath.Join("..", "..", "..", "pkg", "cloud", "aws", "testdata", name+".golden"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if boot, err := machine.ParseUserData(string(text)); err != nil || boot.InstanceStore != want {
+			t.Errorf("%s: instance store %v, %v; want %v", name, boot.InstanceStore, err, want)
 		}
 	}
 }

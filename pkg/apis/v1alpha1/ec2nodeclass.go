@@ -69,6 +69,12 @@ type EC2NodeClassSpec struct {
 	// +optional
 	// +listType=atomic
 	BlockDeviceMappings []BlockDeviceMapping `json:"blockDeviceMappings,omitempty"`
+	// instanceStorePolicy RAID0 puts pods' ephemeral storage, logs and images on the type's own NVMe disks, as one RAID 0, where it has any;
+	// without it they are on the root volume. With an own AMI that is no al2023 or bottlerocket the user data must do it.
+	// +kubebuilder:validation:XValidation:rule="self == 'RAID0'",message="instanceStorePolicy must be RAID0: correct it, or leave it out for the root volume"
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	InstanceStorePolicy string `json:"instanceStorePolicy,omitempty"`
 	// metadataOptions of the instances.
 	// +kubebuilder:default={}
 	// +optional
@@ -86,6 +92,9 @@ type EC2NodeClassSpec struct {
 	// +optional
 	AssociatePublicIPAddress *bool `json:"associatePublicIPAddress,omitempty"`
 }
+
+// InstanceStoreRAID0 is the one policy of EC2NodeClassSpec.InstanceStorePolicy.
+const InstanceStoreRAID0 = "RAID0"
 
 // AMISelectorTerm selects images by exactly one of alias, id, ssmParameter, or name and tags.
 //

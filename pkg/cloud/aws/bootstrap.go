@@ -20,9 +20,9 @@ func userData(c cluster, t cloud.Template, node cloud.NodeConfig) (string, error
 	var err error
 	switch t.Family {
 	case FamilyAL2023:
-		text, err = nodeadmUserData(c, t.Spec.UserData, node)
+		text, err = nodeadmUserData(c, t.Spec, node)
 	case FamilyBottlerocket:
-		text, err = bottlerocketUserData(c, t.Spec.UserData, node)
+		text, err = bottlerocketUserData(c, t.Spec, node)
 	default:
 		text = t.Spec.UserData
 		if strings.TrimSpace(text) == "" {

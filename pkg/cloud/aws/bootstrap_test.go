@@ -69,10 +69,12 @@ func TestUserDataGolden(t *testing.T) {
 		"bottlerocket-plain":  {FamilyBottlerocket, "", cloud.NodeConfig{}},
 		"bottlerocket-full":   {FamilyBottlerocket, "", testNode()},
 		"bottlerocket-merged": {FamilyBottlerocket, "[settings.kernel.sysctl]\n\"vm.max_map_count\" = \"262144\"\n\n[settings.kubernetes]\ncluster-name = \"mine\"\nallowed-unsafe-sysctls = [\"net.core.*\"]\n\n[settings.kubernetes.node-labels]\nteam = \"ml\"\n\"slipway.sh/provisioner\" = \"theirs\"\n", testNode()},
+		"al2023-nvme":         {FamilyAL2023, "", cloud.NodeConfig{}},
+		"bottlerocket-nvme":   {FamilyBottlerocket, "[settings.bootstrap-commands.theirs]\ncommands = [[\"apiclient\", \"get\"]]\nmode = \"once\"\nessential = false\n", cloud.NodeConfig{}},
 		"custom":              {FamilyCustom, "#!/bin/sh\njoin\n", testNode()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			template := cloud.Template{Family: tc.family, Spec: cloud.TemplateSpec{UserData: tc.user}}
+			template := cloud.Template{Family: tc.family, Spec: cloud.TemplateSpec{UserData: tc.user, InstanceStore: strings.HasSuffix(name, "-nvme")}}
 			got, err := userData(testCluster, template, tc.node)
 			if err != nil {
 				t.Fatal(err)
@@ -155,7 +157,7 @@ func FuzzBottlerocketUserData(f *testing.F) {
 	f.Add("[settings.kubernetes]\nmax-pods = 1\n")
 	f.Add("settings = {kubernetes = {}}\n")
 	f.Fuzz(func(t *testing.T, user string) {
-		text, err := bottlerocketUserData(testCluster, user, testNode())
+		text, err := bottlerocketUserData(testCluster, cloud.TemplateSpec{UserData: user}, testNode())
 		if err != nil {
 			return
 		}

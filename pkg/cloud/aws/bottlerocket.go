@@ -13,16 +13,20 @@ import (
 )
 
 // bottlerocketUserData answers Bottlerocket's settings as TOML: the user's, with Slipway's on top.
-func bottlerocketUserData(c cluster, user string, node cloud.NodeConfig) (string, error) {
+func bottlerocketUserData(c cluster, spec cloud.TemplateSpec, node cloud.NodeConfig) (string, error) {
 	settings := map[string]any{}
-	if err := toml.Unmarshal([]byte(user), &settings); err != nil {
+	if err := toml.Unmarshal([]byte(spec.UserData), &settings); err != nil {
 		return "", &cloud.MisconfiguredError{Field: fieldUserData, Message: fmt.Sprintf("is not TOML: %v; Bottlerocket takes its settings as TOML", err)}
 	}
-	ours, err := bottlerocketKubernetes(c, node)
+	kubernetes, err := bottlerocketKubernetes(c, node)
 	if err != nil {
 		return "", err
 	}
-	if err := overlay(settings, map[string]any{"settings": map[string]any{"kubernetes": ours}}, ""); err != nil {
+	ours := map[string]any{"kubernetes": kubernetes}
+	if spec.InstanceStore {
+		ours["bootstrap-commands"] = map[string]any{"000-slipway-instance-store": instanceStore()}
+	}
+	if err := overlay(settings, map[string]any{"settings": ours}, ""); err != nil {
 		return "", err
 	}
 	var b bytes.Buffer
@@ -30,6 +34,18 @@ func bottlerocketUserData(c cluster, user string, node cloud.NodeConfig) (string
 		return "", fmt.Errorf("writing the Bottlerocket settings: %w", err)
 	}
 	return b.String(), nil
+}
+
+// instanceStore has Bottlerocket (1.22 and later) make one RAID 0 of all NVMe disks and put containerd's, the kubelet's and the pods' files on it,
+// at each boot.
+func instanceStore() map[string]any {
+	return map[string]any{
+		"commands": [][]string{
+			{"apiclient", "ephemeral-storage", "init"},
+			{"apiclient", "ephemeral-storage", "bind", "--dirs", "/var/lib/containerd", "/var/lib/kubelet", "/var/log/pods"},
+		},
+		"mode": "always", "essential": true,
+	}
 }
 
 // bottlerocketKubernetes answers the table settings.kubernetes.

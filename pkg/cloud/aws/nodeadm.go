@@ -23,8 +23,17 @@ type nodeConfig struct {
 }
 
 type nodeConfigSpec struct {
-	Cluster nodeConfigCluster `json:"cluster"`
-	Kubelet nodeConfigKubelet `json:"kubelet"`
+	Cluster  nodeConfigCluster   `json:"cluster"`
+	Kubelet  nodeConfigKubelet   `json:"kubelet"`
+	Instance *nodeConfigInstance `json:"instance,omitempty"`
+}
+
+// nodeConfigInstance has nodeadm make one RAID 0 of all NVMe disks and put the kubelet's, containerd's and the pods' files on it. A machine
+// without such disks boots as if nothing was said.
+type nodeConfigInstance struct {
+	LocalStorage struct {
+		Strategy string `json:"strategy"`
+	} `json:"localStorage"`
 }
 
 type nodeConfigCluster struct {
@@ -69,12 +78,17 @@ const (
 
 // nodeadmUserData answers a MIME multipart document: the user's parts, then Slipway's NodeConfig. nodeadm merges
 // NodeConfigs in the order of the document; the later one wins.
-func nodeadmUserData(c cluster, user string, node cloud.NodeConfig) (string, error) {
-	parts, err := userParts(user)
+func nodeadmUserData(c cluster, spec cloud.TemplateSpec, node cloud.NodeConfig) (string, error) {
+	parts, err := userParts(spec.UserData)
 	if err != nil {
 		return "", &cloud.MisconfiguredError{Field: fieldUserData, Message: err.Error()}
 	}
-	ours, err := yaml.Marshal(newNodeConfig(c, node))
+	config := newNodeConfig(c, node)
+	if spec.InstanceStore {
+		config.Spec.Instance = &nodeConfigInstance{}
+		config.Spec.Instance.LocalStorage.Strategy = "RAID0"
+	}
+	ours, err := yaml.Marshal(config)
 	if err != nil {
 		return "", fmt.Errorf("writing the NodeConfig: %w", err)
 	}

@@ -26,7 +26,7 @@ func view() plan.View {
 	for _, o := range facts.Offerings(v.Region) {
 		v.Offerings = append(v.Offerings, plan.Offering{Offering: o, Stock: -1})
 	}
-	p := plan.Provisioner{Zones: []string{"us-east-1a", "us-east-1b"}, Architectures: []string{"amd64"}, RootVolumeGiB: 100}
+	p := plan.Provisioner{Zones: []string{"us-east-1a", "us-east-1b"}, Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: 100}}
 	p.Object.Name = "gpu"
 	p.Object.Spec = v1alpha1.ProvisionerSpec{
 		NodeClassRef: v1alpha1.NodeClassRef{Name: "default"}, Disruption: v1alpha1.Disruption{IdleAfter: "60s"},

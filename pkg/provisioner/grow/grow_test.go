@@ -61,7 +61,7 @@ func (w *world) View(context.Context) (plan.View, error) {
 	kind, _ := catalogue.Embedded().Type("g4dn.xlarge")
 	key := cloud.OfferingKey{InstanceType: kind.Name, Zone: "us-east-1a", Market: cloud.OnDemand}
 	p := plan.Provisioner{Object: v1alpha1.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: "gpu"}}, Zones: []string{key.Zone},
-		Architectures: []string{"amd64"}, RootVolumeGiB: 80}
+		Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: 80}}
 	p.Object.Spec.Limits = v1alpha1.Limits{v1alpha1.LimitNodes: plan.Usage(kind, 0)[v1alpha1.LimitNodes]}
 	two := p.Object.Spec.Limits[v1alpha1.LimitNodes]
 	two.Add(two)

@@ -29,7 +29,7 @@ var ErrNotLoaded = errors.New("instance types and prices are not loaded yet")
 type NodeClassFacts struct {
 	Zones         []string // sorted
 	Architectures []string // sorted
-	RootVolumeGiB int64
+	plan.Disk
 }
 
 // NodeClasses answers what an EC2NodeClass resolved to; an error says for people why it is not ready.
@@ -188,7 +188,7 @@ func (m *Mirror) provisioners(items []v1alpha1.Provisioner) []plan.Provisioner {
 		case err != nil:
 			p.NotReady, p.NotReadyReason = err.Error(), v1alpha1.ReasonNodeClassNotReady
 		default:
-			p.Zones, p.Architectures, p.RootVolumeGiB = facts.Zones, facts.Architectures, facts.RootVolumeGiB
+			p.Zones, p.Architectures, p.Disk = facts.Zones, facts.Architectures, facts.Disk
 		}
 		list = append(list, p)
 	}

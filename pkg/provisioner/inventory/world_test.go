@@ -79,7 +79,7 @@ func (w *world) Load(context.Context) (cloud.Snapshot, error) {
 
 // PlanningFacts answers for EC2NodeClasses.
 func (w *world) PlanningFacts(name string) (inventory.NodeClassFacts, error) {
-	return inventory.NodeClassFacts{Zones: []string{"us-east-1a"}, Architectures: []string{"amd64"}, RootVolumeGiB: 80}, w.classes[name]
+	return inventory.NodeClassFacts{Zones: []string{"us-east-1a"}, Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: 80}}, w.classes[name]
 }
 
 // OfferingState answers for pkg/cloud/health.

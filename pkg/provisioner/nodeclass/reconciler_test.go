@@ -22,6 +22,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
 	"github.com/slipway-sh/slipway/pkg/provisioner/nodeclass"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/telemetry"
 )
 
@@ -119,7 +120,7 @@ func (b *bench) ready() string {
 func class() *v1alpha1.EC2NodeClass {
 	return &v1alpha1.EC2NodeClass{
 		ObjectMeta: metav1.ObjectMeta{Name: "default", UID: "uid-1", Generation: 1},
-		Spec:       v1alpha1.EC2NodeClassSpec{Role: "nodes", BlockDeviceMappings: []v1alpha1.BlockDeviceMapping{{DeviceName: "/dev/xvda", VolumeSizeGiB: 4}, {DeviceName: "/dev/xvdb", RootVolume: true, VolumeSizeGiB: 200}}},
+		Spec:       v1alpha1.EC2NodeClassSpec{Role: "nodes", InstanceStorePolicy: v1alpha1.InstanceStoreRAID0, BlockDeviceMappings: []v1alpha1.BlockDeviceMapping{{DeviceName: "/dev/xvda", VolumeSizeGiB: 4}, {DeviceName: "/dev/xvdb", RootVolume: true, VolumeSizeGiB: 200}}},
 	}
 }
 
@@ -149,7 +150,7 @@ func TestAClassIsLookedUpAndShown(t *testing.T) {
 		t.Errorf("%d changes told; finalizers (-want +got):\n%s", b.changes, diff)
 	}
 	facts, err := b.store.PlanningFacts("default")
-	wantFacts := inventory.NodeClassFacts{Zones: []string{"us-east-1a", "us-east-1b"}, Architectures: []string{"amd64", "arm64"}, RootVolumeGiB: 200}
+	wantFacts := inventory.NodeClassFacts{Zones: []string{"us-east-1a", "us-east-1b"}, Architectures: []string{"amd64", "arm64"}, Disk: plan.Disk{RootVolumeGiB: 200, InstanceStore: true}}
 	if diff := cmp.Diff(wantFacts, facts); diff != "" || err != nil {
 		t.Errorf("facts %v (-want +got):\n%s", err, diff)
 	}

@@ -30,6 +30,7 @@ func TemplateSpec(nc *v1alpha1.EC2NodeClass) cloud.TemplateSpec {
 		InstanceProfile: s.InstanceProfile,
 		UserData:        s.UserData,
 		BlockDevices:    lo.Map(s.BlockDeviceMappings, func(m v1alpha1.BlockDeviceMapping, _ int) cloud.BlockDevice { return blockDevice(m) }),
+		InstanceStore:   s.InstanceStorePolicy == v1alpha1.InstanceStoreRAID0,
 		Metadata: cloud.MetadataOptions{
 			HTTPEndpoint: cmp.Or(s.MetadataOptions.HTTPEndpoint, "enabled"),
 			HopLimit:     cmp.Or(s.MetadataOptions.HTTPPutResponseHopLimit, 1),

@@ -14,6 +14,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 )
 
 // imageVolumeGiB is what is planned with where an image's own volumes are used and their size is not known: the size of the root volume
@@ -93,7 +94,7 @@ func (s *Store) PlanningFacts(name string) (inventory.NodeClassFacts, error) {
 	return inventory.NodeClassFacts{
 		Zones:         distinct(e.template.Subnets, func(n cloud.Subnet) string { return n.Zone }),
 		Architectures: distinct(e.template.Images, func(i cloud.Image) string { return i.Architecture }),
-		RootVolumeGiB: rootVolumeGiB(e.template.Spec.BlockDevices),
+		Disk:          plan.Disk{RootVolumeGiB: rootVolumeGiB(e.template.Spec.BlockDevices), InstanceStore: e.template.Spec.InstanceStore},
 	}, nil
 }
 

@@ -236,7 +236,7 @@ func (a *auditor) choice(c *v1alpha1.NodeClaim, p *Provisioner, choice v1alpha1.
 
 // contents checks that the node would take all pods of a claim, besides its DaemonSets.
 func (a *auditor) contents(c *v1alpha1.NodeClaim, p *Provisioner, t cloud.InstanceType, node map[string]string) {
-	free := Allocatable(t, p.Object.Spec.Template.Kubelet, p.RootVolumeGiB)
+	free := Allocatable(t, p.Object.Spec.Template.Kubelet, p.Disk)
 	for _, d := range a.view.Daemons {
 		if accepts(d.Select, node, c.Spec.Taints) {
 			free = free.Sub(d.Requests)

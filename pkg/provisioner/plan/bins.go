@@ -149,7 +149,7 @@ func (g *growth) onItsWay(c *Claim, types map[string]cloud.InstanceType) (bin, b
 		maps.Copy(labels, OwnerLabels(c.Object.Spec.Provisioner, c.Object.Spec.NodeClassRef.Name))
 		maps.Copy(labels, c.Object.Spec.Labels)
 		b.labels = append(b.labels, labels)
-		free := Allocatable(t, c.Object.Spec.Kubelet, g.rootVolumeGiB(c.Object.Spec.Provisioner))
+		free := Allocatable(t, c.Object.Spec.Kubelet, g.disk(c.Object.Spec.Provisioner))
 		b.free = least(b.free, g.left(free, shapeKey{c.Object.Spec.Provisioner, t.Name}, labels, b.taints))
 	}
 	return b, len(b.labels) > 0
@@ -164,13 +164,13 @@ func (g *growth) zoneID(key cloud.OfferingKey) string {
 	return ""
 }
 
-func (g *growth) rootVolumeGiB(provisioner string) int64 {
+func (g *growth) disk(provisioner string) Disk {
 	for _, p := range g.view.Provisioners {
 		if p.Object.Name == provisioner {
-			return p.RootVolumeGiB
+			return p.Disk
 		}
 	}
-	return 0
+	return Disk{}
 }
 
 // least answers the smaller amount of each resource; a nil first argument counts as unbounded.

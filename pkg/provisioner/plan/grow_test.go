@@ -42,7 +42,7 @@ func viewOf(demands ...demand.Demand) View {
 				Limits: v1alpha1.Limits{v1alpha1.LimitGPU: resource.MustParse("100")},
 			},
 		},
-		Zones: []string{"us-east-1a", "us-east-1b"}, Architectures: []string{"amd64"}, RootVolumeGiB: 100,
+		Zones: []string{"us-east-1a", "us-east-1b"}, Architectures: []string{"amd64"}, Disk: Disk{RootVolumeGiB: 100},
 	}}
 	return v
 }

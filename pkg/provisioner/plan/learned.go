@@ -20,7 +20,7 @@ func learned(list []Learned) map[shapeKey]demand.Resources {
 // capacity is what a node of an offer leaves to pods.
 func (g *growth) capacity(o *offer) demand.Resources {
 	p := o.pool.provisioner
-	free := Allocatable(*o.kind, p.Object.Spec.Template.Kubelet, p.RootVolumeGiB)
+	free := Allocatable(*o.kind, p.Object.Spec.Template.Kubelet, p.Disk)
 	return g.left(free, shapeKey{p.Object.Name, o.kind.Name}, o.labels, o.pool.taints)
 }
 

@@ -124,7 +124,7 @@ func drawProvisioner(t *rapid.T, name string) Provisioner {
 	p := Provisioner{
 		Object:        v1alpha1.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}},
 		Zones:         []string{"us-east-1a", "us-east-1b"}[rapid.IntRange(0, 1).Draw(t, "zones"):],
-		Architectures: []string{"amd64", "arm64"}[:rapid.IntRange(1, 2).Draw(t, "archs")], RootVolumeGiB: 100,
+		Architectures: []string{"amd64", "arm64"}[:rapid.IntRange(1, 2).Draw(t, "archs")], Disk: Disk{RootVolumeGiB: 100},
 	}
 	spec := &p.Object.Spec
 	spec.NodeClassRef.Name = "default"
@@ -223,7 +223,7 @@ func drawNode(t *rapid.T, v View, c *Claim) Node {
 	kind := typesByName(v.Types)[key.InstanceType]
 	n.Labels = merged(TypeLabels(kind), PlaceLabels(key, v.Region, ""))
 	n.Taints = drawTaints(t)
-	n.Free = Allocatable(kind, nil, 100)
+	n.Free = Allocatable(kind, nil, Disk{RootVolumeGiB: 100})
 	n.Free[GPUResource(kind)] = 1000 * int64(rapid.IntRange(0, kind.GPU.Count).Draw(t, "free"))
 	return n
 }

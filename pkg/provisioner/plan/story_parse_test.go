@@ -134,7 +134,7 @@ func (s *teller) refused(pod types.UID, o options) {
 }
 
 func (s *teller) provisioner(name string, o options) {
-	p := Provisioner{Zones: zones(o.or("zones", "a,b")), Architectures: strings.Split(o.or("archs", "amd64"), ","), RootVolumeGiB: 100}
+	p := Provisioner{Zones: zones(o.or("zones", "a,b")), Architectures: strings.Split(o.or("archs", "amd64"), ","), Disk: Disk{RootVolumeGiB: 100}}
 	p.Object.ObjectMeta = metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name)}
 	p.Object.Spec = v1alpha1.ProvisionerSpec{
 		NodeClassRef: v1alpha1.NodeClassRef{Name: "default"}, Weight: int32(o.number("weight", 0)),

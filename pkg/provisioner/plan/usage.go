@@ -92,16 +92,32 @@ func MaxUsage(a, b corev1.ResourceList) corev1.ResourceList {
 	return most
 }
 
+// Disk is what the ephemeral storage of an EC2NodeClass' nodes is on.
+type Disk struct {
+	// RootVolumeGiB is the size of the root volume.
+	RootVolumeGiB int64
+	// InstanceStore: it is on the type's own NVMe disks instead, as one RAID 0, where the type has any.
+	InstanceStore bool `json:",omitempty"`
+}
+
+// mib is the size of the file system on a type, in MiB. The disks of an instance store are told in GB of 10^9 bytes.
+func (d Disk) mib(t cloud.InstanceType) int64 {
+	if d.InstanceStore && t.LocalNVMeGB > 0 {
+		return t.LocalNVMeGB * 1_000_000_000 >> 20
+	}
+	return d.RootVolumeGiB << 10
+}
+
 // Allocatable is what a node of a type offers to pods (DaemonSets included), as the kubelet of EKS' images computes it.
 //
 // Sources: memory seen by Linux = 92.5 % of nominal (Karpenter's vm-memory-overhead-percent 0.075); kube-reserved memory =
 // 11 MiB x pods + 255 MiB and CPU = 6 % of the first core, 1 % of the second, 0.5 % of the next two, 0.25 % of the rest
 // (amazon-eks-ami's nodeadm); hard eviction at 100 MiB of memory and 10 % of the disk; pods = ENIs x (addresses - 1) + 2.
-func Allocatable(t cloud.InstanceType, kubelet *v1alpha1.Kubelet, rootVolumeGiB int64) demand.Resources {
+func Allocatable(t cloud.InstanceType, kubelet *v1alpha1.Kubelet, d Disk) demand.Resources {
 	pods := maxPods(t, kubelet)
 	cpu := int64(t.VCPUs) * 1000
 	memory := t.MemoryMiB * 925 / 1000
-	disk := rootVolumeGiB << 10
+	disk := d.mib(t)
 	reserved := reservations(t, kubelet, pods)
 	eviction := evictionHard(kubelet, memory, disk)
 	r := demand.Resources{

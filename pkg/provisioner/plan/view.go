@@ -55,8 +55,7 @@ type Provisioner struct {
 	// Zones are those of the EC2NodeClass's subnets, sorted; Architectures those of its images, sorted.
 	Zones         []string
 	Architectures []string
-	// RootVolumeGiB is the size of the volume that ephemeral storage is on.
-	RootVolumeGiB int64
+	Disk
 	// NotReady, if not empty, says why nothing can be launched from it now, and NotReadyReason types it.
 	NotReady       string          `json:",omitempty"`
 	NotReadyReason v1alpha1.Reason `json:",omitempty"`

@@ -121,7 +121,7 @@ func drawCluster(t *rapid.T) plan.View {
 		}
 		v.Offerings = append(v.Offerings, offering)
 	}
-	p := plan.Provisioner{Zones: []string{"us-east-1a", "us-east-1b"}, Architectures: []string{"amd64"}, RootVolumeGiB: 100,
+	p := plan.Provisioner{Zones: []string{"us-east-1a", "us-east-1b"}, Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: 100},
 		Object: v1alpha1.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: "gpu", UID: "u-gpu", CreationTimestamp: metav1.NewTime(noon.Truncate(time.Second))}}}
 	p.Object.Spec.NodeClassRef.Name = "default"
 	p.Object.Spec.Limits = v1alpha1.Limits{v1alpha1.LimitGPU: *resource.NewQuantity(rapid.Int64Range(0, 30).Draw(t, "limit"), resource.DecimalSI),

@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
 	"github.com/slipway-sh/slipway/pkg/provisioner/act"
 	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
+	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/shrink"
 )
 
@@ -138,7 +139,7 @@ func (w *world) Load(context.Context) (cloud.Snapshot, error) {
 
 // PlanningFacts answers for EC2NodeClasses.
 func (w *world) PlanningFacts(string) (inventory.NodeClassFacts, error) {
-	return inventory.NodeClassFacts{Zones: []string{"us-east-1a"}, Architectures: []string{"amd64"}, RootVolumeGiB: 80}, nil
+	return inventory.NodeClassFacts{Zones: []string{"us-east-1a"}, Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: 80}}, nil
 }
 
 // OfferingState says that everything is to be had.
