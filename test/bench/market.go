@@ -48,7 +48,7 @@ func (m market) goods() []good {
 	var list []good
 	for _, t := range facts.Types {
 		if price, known := facts.OnDemandMicroUSD[t.Name]; known && m(t) {
-			list = append(list, good{t, price, plan.Allocatable(t, nil, rootVolumeGiB).Sub(daemonOverhead)})
+			list = append(list, good{t, price, plan.Allocatable(t, nil, plan.Disk{RootVolumeGiB: rootVolumeGiB}).Sub(daemonOverhead)})
 		}
 	}
 	return list

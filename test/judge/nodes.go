@@ -51,7 +51,7 @@ func (w *world) nodeOf(spec *v1alpha1.NodeClaimSpec, choice v1alpha1.InstanceCho
 		own[key] = value
 	}
 	key := cloud.OfferingKey{InstanceType: choice.InstanceType, Zone: choice.Zone, Market: cloud.Market(spec.Market)}
-	n := newNode(kind, key, own, plan.Allocatable(kind, spec.Kubelet, rootGiB))
+	n := newNode(kind, key, own, plan.Allocatable(kind, spec.Kubelet, plan.Disk{RootVolumeGiB: rootGiB}))
 	n.Name, n.Labels[corev1.LabelHostname], n.Spec.Taints = name, name, spec.Taints
 	return n, driverOn(name, attachable(kind))
 }
