@@ -58,7 +58,7 @@ func (w *world) nodeOf(spec *v1alpha1.NodeClaimSpec, choice v1alpha1.InstanceCho
 
 // attachable is how many volumes of EBS' driver the planner expects a node of a type to take; below 0: it expects nothing.
 func attachable(kind cloud.InstanceType) int64 {
-	if n, told := plan.Allocatable(kind, nil, rootGiB)[corev1.ResourceName(corev1.ResourceAttachableVolumesPrefix+"csi-"+driverEBS)]; told {
+	if n, told := plan.Allocatable(kind, nil, plan.Disk{RootVolumeGiB: rootGiB})[corev1.ResourceName(corev1.ResourceAttachableVolumesPrefix+"csi-"+driverEBS)]; told {
 		return n
 	}
 	return -1
