@@ -21,7 +21,7 @@ var floors = [][]string{
 	{"pkg/provisioner/inventory", "pkg/provisioner/act", "pkg/provisioner/telemetry", "pkg/provisioner/explain", "pkg/provisioner/record", "pkg/cloud/aws", "pkg/cloud/observed", "pkg/cloud/contract"},
 	{"pkg/provisioner/grow", "pkg/provisioner/shrink", "pkg/provisioner/claim", "pkg/provisioner/notice", "pkg/provisioner/orphan",
 		"pkg/provisioner/nodeclass", "pkg/provisioner/nominate", "pkg/provisioner/status", "pkg/provisioner/carryover"},
-	{"pkg/provisioner/app", "pkg/simulate", "pkg/migrate"},
+	{"pkg/provisioner/app", "pkg/preflight", "pkg/simulate", "pkg/migrate"},
 	{"cmd", "test", "pkg/cloud/catalogue/generate", "pkg/apis/crds/generate", "pkg/apis/crds/admit", "pkg/binpack/internal"},
 }
 

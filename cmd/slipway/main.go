@@ -26,9 +26,9 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(controllerCommand(), explainCommand(), simulateCommand(), viewsCommand(), importCommand())
+	root.AddCommand(controllerCommand(), explainCommand(), simulateCommand(), preflightCommand(), viewsCommand(), importCommand())
 	err := root.ExecuteContext(ctx)
-	if errors.Is(err, errHeld) {
+	if errors.Is(err, errHeld) || errors.Is(err, errWarned) {
 		os.Exit(2)
 	}
 	if err != nil {

@@ -42,7 +42,7 @@ func made(t *testing.T, parameters map[string]string) *Stack {
 
 func TestVariants(t *testing.T) {
 	always := []string{"ControllerRole", "HealthRule", "InterruptionQueue", "InterruptionQueuePolicy", "MachinesPolicy", "NoticesPolicy",
-		"ProfilesPolicy", "ReadingPolicy", "RebalanceRule", "SpotInterruptionRule", "StateChangeRule"}
+		"PreflightPolicy", "ProfilesPolicy", "ReadingPolicy", "RebalanceRule", "SpotInterruptionRule", "StateChangeRule"}
 	for name, tc := range map[string]struct {
 		parameters map[string]string
 		more       []string

@@ -87,6 +87,12 @@ func (s *Server) queryRequests(service, action string, f *form) []policy.Request
 
 // profileRequests answers what a call of IAM comes to. The caller holds the lock.
 func (s *Server) profileRequests(action string, f *form) []policy.Request {
+	if role := f.get("RoleName"); action == "GetRole" {
+		if role == spotRole {
+			role = "aws-service-role/spot.amazonaws.com/" + role
+		}
+		return []policy.Request{{Action: "iam:GetRole", Resource: s.arn("iam", "", "role/"+role)}}
+	}
 	name := f.get("InstanceProfileName")
 	r := policy.Request{Action: "iam:" + action, Resource: s.arn("iam", "", "instance-profile/"+name)}
 	requested := tagged("aws:RequestTag/", f.tags("Tags", "member"))

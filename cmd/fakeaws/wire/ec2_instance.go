@@ -70,7 +70,11 @@ func (s *Server) instance(m sim.Machine) []element {
 	described := []element{
 		text("instanceId", m.ID), text("instanceType", m.Key.InstanceType), stateOf("instanceState", m.State), instant("launchTime", m.LaunchedAt),
 		with("placement", text("availabilityZone", m.Key.Zone), text("availabilityZoneId", m.ZoneID), text("tenancy", "default")),
-		text("imageId", m.Choice.ImageID), tagSet(m.Tags), text("architecture", s.architectureOf(m)), text("virtualizationType", "hvm"),
+		text("imageId", m.Choice.ImageID), tagSet(m.Tags), text("virtualizationType", "hvm"),
+	}
+	if t, known := s.typeOf(m); known {
+		described = append(described, text("architecture", ec2Architecture(t.Architecture)),
+			with("cpuOptions", number("coreCount", t.VCPUs/2), number("threadsPerCore", 2)))
 	}
 	if m.State != cloud.InstanceTerminated { // EC2 forgets a terminated machine's network
 		described = append(described, text("privateDnsName", m.PrivateDNS), text("privateIpAddress", m.PrivateIP),
@@ -85,13 +89,13 @@ func (s *Server) instance(m sim.Machine) []element {
 	return described
 }
 
-func (s *Server) architectureOf(m sim.Machine) string {
-	for _, t := range s.Cloud.Types() {
-		if t.Name == m.Key.InstanceType {
-			return ec2Architecture(t.Architecture)
-		}
+func (s *Server) typeOf(m sim.Machine) (cloud.InstanceType, bool) {
+	types := s.Cloud.Types()
+	i := slices.IndexFunc(types, func(t cloud.InstanceType) bool { return t.Name == m.Key.InstanceType })
+	if i < 0 {
+		return cloud.InstanceType{}, false
 	}
-	return ""
+	return types[i], true
 }
 
 // terminateInstances ends all or, where one ID is unknown, none. A machine that EC2 does not show yet can be ended.

@@ -92,6 +92,21 @@ func (s *Server) tagInstanceProfile(f *form) ([]element, error) {
 	return nil, nil
 }
 
+// spotRole is the role of EC2's own that an account must have for spot machines.
+const spotRole = "AWSServiceRoleForEC2Spot"
+
+func (s *Server) getRole(f *form) ([]element, error) {
+	name := f.get("RoleName")
+	path := "/"
+	if name == spotRole && !s.WithoutSpotRole {
+		path = "/aws-service-role/spot.amazonaws.com/"
+	} else if !slices.Contains(s.Cloud.Network().Roles, name) {
+		return nil, apiError{http.StatusNotFound, "NoSuchEntity", fmt.Sprintf("The role with name %s cannot be found.", name)}
+	}
+	return []element{with("Role", text("RoleName", name), text("RoleId", "AROAFAKEROLE00000001"), text("Path", path),
+		text("Arn", s.arn("iam", "", "role"+path+name)), text("CreateDate", "2026-08-01T00:00:00Z"))}, nil
+}
+
 // caller is the ARN of whoever calls: signatures are not verified.
 func (s *Server) caller() string { return s.arn("sts", "", "assumed-role/slipway-controller/fakeaws") }
 

@@ -31,6 +31,10 @@ func (s jsonService) actions() map[string]jsonAction {
 		}
 	case "AmazonSSM":
 		return map[string]jsonAction{"GetParameter": decoded((*Server).getParameter), "GetParameters": decoded((*Server).getParameters)}
+	case "AWSEvents":
+		return map[string]jsonAction{"DescribeRule": decoded((*Server).describeRule), "ListRuleNamesByTarget": decoded((*Server).listRuleNamesByTarget)}
+	case "ServiceQuotasV20190624":
+		return map[string]jsonAction{"GetServiceQuota": decoded((*Server).getServiceQuota)}
 	case "AWSPriceListService":
 		return map[string]jsonAction{"GetProducts": decoded((*Server).getProducts)}
 	}
@@ -48,7 +52,7 @@ func decoded[In any](run func(*Server, *http.Request, In) (any, error)) jsonActi
 	}
 }
 
-// serveJSON serves SQS, SSM and Pricing: JSON comes and goes.
+// serveJSON serves SQS, SSM, Pricing, EventBridge and Service Quotas: JSON comes and goes.
 func (s *Server) serveJSON(w http.ResponseWriter, r *http.Request, service jsonService, action string, body []byte) {
 	w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 	answer, err := s.runJSON(r, service, action, body)
@@ -83,7 +87,7 @@ func (s *Server) runJSON(r *http.Request, service jsonService, action string, bo
 	return answer, err
 }
 
-// jsonRequests answers what a call of SQS, SSM or Pricing comes to.
+// jsonRequests answers what a call of a service that speaks JSON comes to.
 func (s *Server) jsonRequests(service jsonService, action string, body []byte) []policy.Request {
 	var in struct {
 		QueueName, QueueUrl, Name string
@@ -105,6 +109,13 @@ func (s *Server) jsonRequests(service jsonService, action string, body []byte) [
 				requests = append(requests, policy.Request{Action: "ssm:" + action, Resource: resource})
 			}
 		}
+	case "AWSEvents":
+		requests = []policy.Request{{Action: "events:" + action, Resource: "*"}}
+		if in.Name != "" {
+			requests[0].Resource = s.arn("events", s.Cloud.Region(), "rule/"+in.Name)
+		}
+	case "ServiceQuotasV20190624":
+		requests = []policy.Request{{Action: "servicequotas:" + action, Resource: "*"}}
 	case "AWSPriceListService":
 		requests = []policy.Request{{Action: "pricing:" + action, Resource: "*"}}
 	}

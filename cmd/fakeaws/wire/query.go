@@ -43,6 +43,7 @@ func iamActions() map[string]queryAction {
 		"AddRoleToInstanceProfile": (*Server).addRoleToInstanceProfile,
 		"CreateInstanceProfile":    (*Server).createInstanceProfile,
 		"GetInstanceProfile":       (*Server).getInstanceProfile,
+		"GetRole":                  (*Server).getRole,
 		"TagInstanceProfile":       (*Server).tagInstanceProfile,
 	}
 }

@@ -23,6 +23,8 @@ type Config struct {
 	Account string
 	// QueueName is the only queue there is.
 	QueueName string
+	// WithoutSpotRole plays an account that has never bought a spot machine: EC2's own role for them is missing.
+	WithoutSpotRole bool
 	// Pricing false plays an endpoint that does not offer the Pricing API.
 	Pricing bool
 	// Cluster is what EKS says of the cluster.

@@ -1,5 +1,5 @@
-// Package aws is the production adapter of the cloud port: EC2, Pricing, SSM, IAM, EKS, STS and SQS through
-// aws-sdk-go-v2. It is the only package that imports the SDK.
+// Package aws is the production adapter of the cloud port: EC2, Pricing, SSM, IAM, EKS, STS, SQS and, for
+// preflight, EventBridge and Service Quotas through aws-sdk-go-v2. It is the only package that imports the SDK.
 //
 // It decides little: how a machine is asked for (CreateFleet of type instant through a launch template), what EC2's
 // words mean in the port's terms (errors, notices, instance types), and what stands in when a source of facts does not

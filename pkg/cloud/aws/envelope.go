@@ -41,6 +41,14 @@ const spotWarning = 2 * time.Minute
 
 var instanceIDForm = regexp.MustCompile(`^i-[0-9a-f]{8,17}$`)
 
+// The kinds of events that are heeded.
+const (
+	eventSpot      = "EC2 Spot Instance Interruption Warning"
+	eventRebalance = "EC2 Instance Rebalance Recommendation"
+	eventState     = "EC2 Instance State-change Notification"
+	eventHealth    = "AWS Health Event"
+)
+
 // parseEnvelope answers at least one notice for each message: what it means, Irrelevant, or Unreadable with the cause.
 func parseEnvelope(messageID string, body []byte) []cloud.Notice {
 	notices, err := readEnvelope(messageID, body)
@@ -60,19 +68,19 @@ func readEnvelope(messageID string, body []byte) ([]cloud.Notice, error) {
 	}
 	base := cloud.Notice{ID: messageID, Kind: cloud.Irrelevant, At: e.Time, Detail: e.DetailType}
 	switch {
-	case e.Source == "aws.ec2" && e.DetailType == "EC2 Spot Instance Interruption Warning":
+	case e.Source == "aws.ec2" && e.DetailType == eventSpot:
 		base.Kind = cloud.SpotInterruption
 		if !e.Time.IsZero() {
 			base.Deadline = e.Time.Add(spotWarning)
 		}
 		return readInstance(base, e.Detail)
-	case e.Source == "aws.ec2" && e.DetailType == "EC2 Instance Rebalance Recommendation":
+	case e.Source == "aws.ec2" && e.DetailType == eventRebalance:
 		base.Kind = cloud.Rebalance
 		return readInstance(base, e.Detail)
-	case e.Source == "aws.ec2" && e.DetailType == "EC2 Instance State-change Notification":
+	case e.Source == "aws.ec2" && e.DetailType == eventState:
 		base.Kind = cloud.StateChange
 		return readInstance(base, e.Detail)
-	case e.Source == "aws.health" && e.DetailType == "AWS Health Event":
+	case e.Source == "aws.health" && e.DetailType == eventHealth:
 		return readHealth(base, e.Detail)
 	}
 	return []cloud.Notice{base}, nil

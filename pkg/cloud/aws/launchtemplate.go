@@ -51,14 +51,11 @@ type seenTemplate struct {
 
 // ensure answers the name of the launch template with this content, which exists when it answers.
 func (l *launchTemplates) ensure(ctx context.Context, t cloud.Template, imageID, userData string) (string, error) {
-	data := launchTemplateData(t, imageID, userData)
-	data.TagSpecifications = []ec2types.LaunchTemplateTagSpecificationRequest{{
-		ResourceType: ec2types.ResourceTypeNetworkInterface, Tags: ec2Tags(l.interfaceTags(t.Spec)),
-	}}
-	name, err := l.nameOf(data)
+	in, err := l.input(t, imageID, userData)
 	if err != nil {
 		return "", err
 	}
+	name := awssdk.ToString(in.LaunchTemplateName)
 	s := l.entry(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,18 +63,31 @@ func (l *launchTemplates) ensure(ctx context.Context, t cloud.Template, imageID,
 	if !s.madeAt.IsZero() && s.usedAt.Sub(s.madeAt) < templateFreshFor {
 		return name, nil
 	}
-	_, err = l.api.CreateLaunchTemplate(ctx, &ec2.CreateLaunchTemplateInput{
-		LaunchTemplateName: awssdk.String(name),
-		LaunchTemplateData: data,
-		TagSpecifications: []ec2types.TagSpecification{{ResourceType: ec2types.ResourceTypeLaunchTemplate, Tags: ec2Tags(map[string]string{
-			clusterTag(l.cluster): tagOwned, TagEKSCluster: l.cluster, TagNodeClass: t.Spec.Name,
-		})}},
-	})
+	_, err = l.api.CreateLaunchTemplate(ctx, in)
 	if err != nil && errorCode(err) != codeTemplateExists {
 		return "", callError("ec2:CreateLaunchTemplate", err)
 	}
 	s.madeAt = s.usedAt
 	return name, nil
+}
+
+// input is the request that makes the launch template of this content.
+func (l *launchTemplates) input(t cloud.Template, imageID, userData string) (*ec2.CreateLaunchTemplateInput, error) {
+	data := launchTemplateData(t, imageID, userData)
+	data.TagSpecifications = []ec2types.LaunchTemplateTagSpecificationRequest{{
+		ResourceType: ec2types.ResourceTypeNetworkInterface, Tags: ec2Tags(l.interfaceTags(t.Spec)),
+	}}
+	name, err := l.nameOf(data)
+	if err != nil {
+		return nil, err
+	}
+	return &ec2.CreateLaunchTemplateInput{
+		LaunchTemplateName: awssdk.String(name),
+		LaunchTemplateData: data,
+		TagSpecifications: []ec2types.TagSpecification{{ResourceType: ec2types.ResourceTypeLaunchTemplate, Tags: ec2Tags(map[string]string{
+			clusterTag(l.cluster): tagOwned, TagEKSCluster: l.cluster, TagNodeClass: t.Spec.Name,
+		})}},
+	}, nil
 }
 
 // interfaceTags answers the tags of a machine's interfaces, which CreateFleet itself cannot tag: without any, no condition of an IAM policy
@@ -120,6 +130,13 @@ func (l *launchTemplates) nameOf(data *ec2types.RequestLaunchTemplateData) (stri
 	}
 	sum := sha256.Sum256(text)
 	return l.prefix() + hex.EncodeToString(sum[:8]), nil
+}
+
+func (l *launchTemplates) ours() []ec2types.Filter {
+	return []ec2types.Filter{
+		{Name: awssdk.String("tag:" + clusterTag(l.cluster)), Values: []string{tagOwned}},
+		{Name: awssdk.String("launch-template-name"), Values: []string{l.prefix() + "*"}},
+	}
 }
 
 func (l *launchTemplates) prefix() string { return "slipway-" + l.cluster + "-" }
@@ -181,10 +198,7 @@ func blockDevice(d cloud.BlockDevice) ec2types.LaunchTemplateBlockDeviceMappingR
 // long. Machines live on without theirs, and a launch makes a missing one again.
 func (l *launchTemplates) sweep(ctx context.Context, minAge time.Duration) (deleted int, err error) {
 	before := l.now().Add(-minAge)
-	pages := ec2.NewDescribeLaunchTemplatesPaginator(l.api, &ec2.DescribeLaunchTemplatesInput{Filters: []ec2types.Filter{
-		{Name: awssdk.String("tag:" + clusterTag(l.cluster)), Values: []string{tagOwned}},
-		{Name: awssdk.String("launch-template-name"), Values: []string{l.prefix() + "*"}},
-	}})
+	pages := ec2.NewDescribeLaunchTemplatesPaginator(l.api, &ec2.DescribeLaunchTemplatesInput{Filters: l.ours()})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

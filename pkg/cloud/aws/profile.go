@@ -19,6 +19,7 @@ type profileAPI interface {
 	GetInstanceProfile(context.Context, *iam.GetInstanceProfileInput, ...func(*iam.Options)) (*iam.GetInstanceProfileOutput, error)
 	CreateInstanceProfile(context.Context, *iam.CreateInstanceProfileInput, ...func(*iam.Options)) (*iam.CreateInstanceProfileOutput, error)
 	AddRoleToInstanceProfile(context.Context, *iam.AddRoleToInstanceProfileInput, ...func(*iam.Options)) (*iam.AddRoleToInstanceProfileOutput, error)
+	GetRole(context.Context, *iam.GetRoleInput, ...func(*iam.Options)) (*iam.GetRoleOutput, error)
 }
 
 // profiles finds or makes the instance profile of a node class.
@@ -27,6 +28,8 @@ type profiles struct {
 	cluster  string
 	region   string
 	isolated bool
+	// onlyLook makes nothing: a profile that is still to be made is the empty name, once its role was seen.
+	onlyLook bool
 }
 
 // resolve answers the name of the profile. One that the user names is taken at its word: the launch would tell.
@@ -34,6 +37,8 @@ func (p *profiles) resolve(ctx context.Context, spec cloud.TemplateSpec) (string
 	switch {
 	case spec.InstanceProfile != "" && spec.Role != "":
 		return "", &cloud.MisconfiguredError{Field: fieldRole, Message: "both role and instanceProfile are set; remove one"}
+	case spec.InstanceProfile != "" && p.onlyLook:
+		return spec.InstanceProfile, p.lookAtNamed(ctx, spec.InstanceProfile)
 	case spec.InstanceProfile != "":
 		return spec.InstanceProfile, nil
 	case spec.Role == "":
@@ -57,6 +62,8 @@ func (p *profiles) ensure(ctx context.Context, nodeClass, role string) (string, 
 	name := profileName(p.cluster, p.region, nodeClass, role)
 	out, err := p.api.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: awssdk.String(name)})
 	switch missing := (*iamtypes.NoSuchEntityException)(nil); {
+	case errors.As(err, &missing) && p.onlyLook:
+		return "", p.lookAtRole(ctx, role)
 	case errors.As(err, &missing):
 		if err := p.create(ctx, name, nodeClass); err != nil {
 			return "", err
@@ -65,6 +72,8 @@ func (p *profiles) ensure(ctx context.Context, nodeClass, role string) (string, 
 		return "", callError("iam:GetInstanceProfile", err)
 	case out.InstanceProfile != nil && len(out.InstanceProfile.Roles) > 0:
 		return name, nil
+	case p.onlyLook:
+		return "", p.lookAtRole(ctx, role)
 	}
 	_, err = p.api.AddRoleToInstanceProfile(ctx, &iam.AddRoleToInstanceProfileInput{
 		InstanceProfileName: awssdk.String(name), RoleName: awssdk.String(role),
@@ -75,12 +84,44 @@ func (p *profiles) ensure(ctx context.Context, nodeClass, role string) (string, 
 	case errors.As(err, &full): // somebody was faster; the name says that it is the same role
 		return name, nil
 	case errors.As(err, &missing):
-		return "", &cloud.MisconfiguredError{Field: fieldRole, Message: fmt.Sprintf(
-			"IAM knows no role %q; create it, or correct the name", role)}
+		return "", noRole(role)
 	case err != nil:
 		return "", callError("iam:AddRoleToInstanceProfile", err)
 	}
 	return name, nil
+}
+
+func noRole(role string) error {
+	return &cloud.MisconfiguredError{Field: fieldRole, Message: fmt.Sprintf("IAM knows no role %q; create it, or correct the name", role)}
+}
+
+func (p *profiles) lookAtRole(ctx context.Context, role string) error {
+	_, err := p.api.GetRole(ctx, &iam.GetRoleInput{RoleName: awssdk.String(role)})
+	if missing := (*iamtypes.NoSuchEntityException)(nil); errors.As(err, &missing) {
+		return noRole(role)
+	}
+	if err != nil {
+		return callError("iam:GetRole", err)
+	}
+	return nil
+}
+
+// lookAtNamed looks at a profile that the user names. Its own policies let the controller see those of its own names only, so not being
+// allowed to look is no fault.
+func (p *profiles) lookAtNamed(ctx context.Context, name string) error {
+	out, err := p.api.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: awssdk.String(name)})
+	missing := (*iamtypes.NoSuchEntityException)(nil)
+	switch {
+	case errors.As(err, &missing):
+		return &cloud.MisconfiguredError{Field: fieldInstanceProfile, Message: fmt.Sprintf("IAM knows no instance profile %q; create it, or correct the name", name)}
+	case err != nil && classOf(errorCode(err)) == classDenied:
+		return nil
+	case err != nil:
+		return callError("iam:GetInstanceProfile", err)
+	case out.InstanceProfile == nil || len(out.InstanceProfile.Roles) == 0:
+		return &cloud.MisconfiguredError{Field: fieldInstanceProfile, Message: fmt.Sprintf("the instance profile %q has no role; add the nodes' role to it", name)}
+	}
+	return nil
 }
 
 func (p *profiles) create(ctx context.Context, name, nodeClass string) error {

@@ -107,6 +107,13 @@ func (a *fakeAccount) GetInstanceProfile(_ context.Context, in *iam.GetInstanceP
 	return &iam.GetInstanceProfileOutput{InstanceProfile: p}, nil
 }
 
+func (a *fakeAccount) GetRole(_ context.Context, in *iam.GetRoleInput, _ ...func(*iam.Options)) (*iam.GetRoleOutput, error) {
+	if !slices.Contains(a.roles, *in.RoleName) {
+		return nil, &iamtypes.NoSuchEntityException{}
+	}
+	return &iam.GetRoleOutput{}, nil
+}
+
 func (a *fakeAccount) CreateInstanceProfile(_ context.Context, in *iam.CreateInstanceProfileInput, _ ...func(*iam.Options)) (*iam.CreateInstanceProfileOutput, error) {
 	a.profiles[*in.InstanceProfileName] = nil
 	return &iam.CreateInstanceProfileOutput{}, nil

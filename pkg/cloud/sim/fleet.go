@@ -237,6 +237,17 @@ func (c *Cloud) Free(key cloud.OfferingKey) int {
 	return c.free(key)
 }
 
+// QuotaVCPUs answers a quota in vCPUs, or Unlimited.
+func (c *Cloud) QuotaVCPUs(key QuotaKey) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settle()
+	if limit, limited := c.quotas[key]; limited {
+		return limit
+	}
+	return Unlimited
+}
+
 // UsedVCPUs answers the vCPUs that count against each quota.
 func (c *Cloud) UsedVCPUs() map[QuotaKey]int {
 	c.mu.Lock()

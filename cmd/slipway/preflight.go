@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud/aws"
+	"github.com/slipway-sh/slipway/pkg/preflight"
+	"github.com/slipway-sh/slipway/pkg/simulate"
+)
+
+// preflightFlags are the flags of `slipway preflight`.
+type preflightFlags struct {
+	aws           aws.Config
+	files         []string
+	kubeconfig    string
+	context       string
+	withoutKube   bool
+	output        string
+	reported      []preflight.Result
+	kubernetesErr error
+}
+
+const preflightHelp = `Look whether Slipway can do its work in this account and cluster, and change nothing. Each check is one line: OK, WARN, FAIL or SKIP, what
+was found, and what helps.
+
+It looks with the credentials that it is run with. Those of the controller are tried inside its pod:
+
+  kubectl -n slipway-system exec deploy/slipway -- /slipway preflight --cluster-name my-cluster
+
+What would change something is a dry run of EC2. SKIP is what these credentials may not look at, or what there is nothing yet to try on.
+
+Exit code: 0 nothing is wrong, 2 there are warnings, 1 something fails, or preflight could not run.`
+
+func preflightCommand() *cobra.Command {
+	var f preflightFlags
+	cmd := &cobra.Command{
+		Use: "preflight", Short: "Look whether Slipway can do its work in this account and cluster, and say what helps", Long: preflightHelp,
+		Example: `  slipway preflight --cluster-name my-cluster --interruption-queue slipway-my-cluster
+  slipway preflight --cluster-name my-cluster -f examples/ec2nodeclass.yaml --without-cluster -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.aws.ClusterName, "cluster-name", "", "name of the EKS cluster (required)")
+	flags.StringVar(&f.aws.InterruptionQueue, "interruption-queue", "", "SQS queue with EventBridge's events of EC2; empty: a warning")
+	flags.StringVar(&f.aws.Region, "region", "", "AWS region; empty: AWS_REGION or the shared configuration")
+	flags.BoolVar(&f.aws.IsolatedVPC, "isolated-vpc", false, "the endpoints of Pricing and IAM cannot be reached")
+	flags.StringArrayVarP(&f.files, "filename", "f", nil, "manifests with EC2NodeClasses to look at besides those of the cluster: a file, a directory, or - for stdin; repeatable")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file; empty: the pod's service account, $KUBECONFIG, then ~/.kube/config")
+	flags.StringVar(&f.context, "context", "", "context of the kubeconfig; empty: its current one")
+	flags.BoolVar(&f.withoutKube, "without-cluster", false, "look at AWS only")
+	flags.StringVarP(&f.output, "output", "o", "text", "text, a line as soon as it is known, or json, all at the end")
+	return cmd
+}
+
+// errWarned ends the program with code 2: nothing fails, and some checks warn.
+var errWarned = errors.New("there are warnings")
+
+func (f *preflightFlags) run(ctx context.Context, stdin io.Reader, out io.Writer) error {
+	if f.output != "text" && f.output != "json" {
+		return fmt.Errorf("--output %q: use text or json", f.output)
+	}
+	config, err := f.config(ctx, stdin)
+	if err != nil {
+		return err
+	}
+	config.Report = func(r preflight.Result) {
+		f.reported = append(f.reported, r)
+		if f.output == "text" {
+			_, err = fmt.Fprintln(out, line(r))
+		}
+	}
+	if f.kubernetesErr != nil {
+		config.Report(preflight.Result{Check: "Kubernetes", Status: preflight.Fail, Message: f.kubernetesErr.Error(), Remedy: "or look at AWS only with --without-cluster"})
+	}
+	if err := errors.Join(preflight.Run(ctx, config), err); err != nil {
+		return err
+	}
+	return f.end(out)
+}
+
+// line is a check in one line: FAIL  queue: there is no ...; remedy: ...
+func line(r preflight.Result) string {
+	text := fmt.Sprintf("%-4s  %s: %s", r.Status, r.Check, r.Message)
+	if r.Remedy != "" {
+		text += "; remedy: " + r.Remedy
+	}
+	return text
+}
+
+func (f *preflightFlags) end(out io.Writer) error {
+	worst := preflight.Worst(f.reported)
+	if f.output == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(map[string]any{"status": worst, "checks": f.reported}); err != nil {
+			return fmt.Errorf("writing the result: %w", err)
+		}
+	}
+	failed := 0
+	for _, r := range f.reported {
+		if r.Status == preflight.Fail {
+			failed++
+		}
+	}
+	switch worst {
+	case preflight.Fail:
+		return fmt.Errorf("%d of %d checks fail", failed, len(f.reported))
+	case preflight.Warn:
+		return errWarned
+	}
+	return nil
+}
+
+// config gathers what is looked at. A cluster that cannot be found is a finding: AWS is looked at all the same.
+func (f *preflightFlags) config(ctx context.Context, stdin io.Reader) (preflight.Config, error) {
+	config := preflight.Config{Queue: f.aws.InterruptionQueue}
+	var err error
+	if config.AWS, err = aws.NewSurvey(ctx, f.aws); err != nil {
+		return config, err
+	}
+	manifests, err := simulate.ReadManifests(f.files, stdin)
+	if err != nil {
+		return config, err
+	}
+	for _, m := range manifests {
+		if class, isClass := m.Object.(*v1alpha1.EC2NodeClass); isClass {
+			config.Classes = append(config.Classes, class)
+		}
+	}
+	if len(f.files) > 0 && len(config.Classes) == 0 {
+		return config, errors.New("--filename: there is no EC2NodeClass of slipway.sh/v1alpha1 in it")
+	}
+	if f.withoutKube {
+		return config, nil
+	}
+	cluster, _, err := (&explainFlags{kubeconfig: f.kubeconfig, context: f.context}).cluster()
+	if err != nil {
+		f.kubernetesErr = err
+		return config, nil
+	}
+	config.Cluster = cluster.Reader
+	return config, nil
+}
