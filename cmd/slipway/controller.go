@@ -98,11 +98,14 @@ func (f *controllerFlags) run(ctx context.Context) error {
 	}
 	f.app.Foresight.Off = !f.foresight
 	f.app.WithoutNominations = !f.nominate
+	f.app.Log.Info("Starting the controller", "version", version, "cluster", f.aws.ClusterName)
 	a, err := app.OnAWS(ctx, f.app, f.aws)
+	if ctx.Err() != nil {
+		return nil // told to end while it waited for AWS
+	}
 	if err != nil {
 		return err
 	}
-	f.app.Log.Info("Starting the controller", "version", version, "cluster", f.aws.ClusterName)
 	return a.Run(ctx)
 }
 

@@ -126,6 +126,7 @@ func loadSDK(ctx context.Context, cfg Config) (awssdk.Config, error) {
 		// The SDK's own buildable client: with AWS_CA_BUNDLE set, the SDK refuses a plain http.Client.
 		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
 		awsconfig.WithAppID("slipway"),
+		awsconfig.WithEC2IMDSRegion(), // the last resort; most clusters let no pod ask, and IRSA and Pod Identity set AWS_REGION
 	}
 	if cfg.Region != "" {
 		options = append(options, awsconfig.WithRegion(cfg.Region))
@@ -135,7 +136,7 @@ func loadSDK(ctx context.Context, cfg Config) (awssdk.Config, error) {
 	}
 	sdk, err := awsconfig.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return awssdk.Config{}, fmt.Errorf("loading the AWS configuration: %w", err)
+		return awssdk.Config{}, fmt.Errorf("loading the AWS configuration (set AWS_REGION or the region option if the machine does not tell its region): %w", err)
 	}
 	if sdk.Region == "" {
 		return awssdk.Config{}, errors.New("no AWS region: set AWS_REGION or the region option")

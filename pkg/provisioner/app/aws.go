@@ -11,7 +11,8 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud/aws"
 )
 
-// OnAWS assembles the controller on EC2.
+// OnAWS assembles the controller on EC2. While AWS cannot be reached (no credentials, no region, no network, no right to describe the
+// cluster) it says so, answers probes as one who is alive and not ready, and tries again until ctx ends.
 func OnAWS(ctx context.Context, cfg Config, awsConfig aws.Config) (*App, error) {
 	// The client is made before the metrics exist; calls made in between (one DescribeCluster) are not counted.
 	var record atomic.Pointer[func(service, operation string, seconds float64, err error)]
@@ -20,7 +21,15 @@ func OnAWS(ctx context.Context, cfg Config, awsConfig aws.Config) (*App, error) 
 			(*f)(service, operation, seconds, err)
 		}
 	}
-	adapter, err := aws.New(ctx, awsConfig)
+	if err := awsConfig.Validate(); err != nil {
+		return nil, fmt.Errorf("checking the AWS configuration: %w", err)
+	}
+	var adapter *aws.Cloud
+	waiting := reach{probes: cfg.ProbeAddress, log: cfg.Log.WithName("aws"), first: reachFirst, last: reachLast}
+	err := waiting.until(ctx, func(ctx context.Context) (err error) {
+		adapter, err = aws.New(ctx, awsConfig)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("connecting to AWS: %w", err)
 	}
