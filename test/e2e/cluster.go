@@ -27,6 +27,8 @@ type Cluster interface {
 	Kill(ctx context.Context, pods ...*corev1.Pod) error
 	// Scrape answers what a pod's container serves at a port and path.
 	Scrape(ctx context.Context, pod *corev1.Pod, port int32, path string) ([]byte, error)
+	// Log answers what a pod's container has said since it was last started.
+	Log(ctx context.Context, pod *corev1.Pod) ([]byte, error)
 	// Gather copies what helps to find a failure's cause into a directory: logs, Views.
 	Gather(ctx context.Context, directory string) error
 	// Close leaves nothing of the cluster behind.

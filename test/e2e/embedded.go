@@ -84,6 +84,14 @@ func (e *embedded) Scrape(ctx context.Context, pod *corev1.Pod, port int32, path
 	return get(ctx, "http://"+address+path)
 }
 
+func (e *embedded) Log(_ context.Context, pod *corev1.Pod) ([]byte, error) {
+	p, err := e.host.hosted(pod)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(p.log())
+}
+
 // Gather copies the logs of everything, which has run as one cluster's processes, and the Views.
 func (e *embedded) Gather(_ context.Context, directory string) error {
 	if err := replaceCopy(filepath.Join(directory, "logs"), e.cluster.Logs); err != nil {

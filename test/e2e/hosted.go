@@ -71,6 +71,16 @@ func (p *hosted) kill() error {
 	return nil
 }
 
+// log is the file that the container writes to, or wrote to last.
+func (p *hosted) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.process == nil {
+		return ""
+	}
+	return p.process.Log
+}
+
 // run is the pod's life.
 func (p *hosted) run() {
 	defer p.host.remove(p.pod)
@@ -109,8 +119,8 @@ func (p *hosted) run() {
 
 // once runs the container until it ends by itself, or was asked to stop.
 func (p *hosted) once(arguments, environment []string) (stopped bool) {
-	log := filepath.Join(p.host.cluster.Logs, fmt.Sprintf("%s-%d.log", p.pod.Name, p.restarts))
-	running, err := process.Start(p.host.programs[p.image()], arguments, environment, log)
+	running, err := process.Start(p.host.programs[p.image()], arguments, environment,
+		filepath.Join(p.host.cluster.Logs, fmt.Sprintf("%s-%d.log", p.pod.Name, p.restarts)))
 	if err != nil {
 		p.host.say("pod %s: %v", p.pod.Name, err)
 		return false
@@ -135,7 +145,7 @@ func (p *hosted) once(arguments, environment []string) (stopped bool) {
 	defer enough()
 	select {
 	case <-running.Ended:
-		p.host.say("pod %s ended by itself; its log is %s:\n%s", p.pod.Name, log, running.LastLines(3))
+		p.host.say("pod %s ended by itself; its log is %s:\n%s", p.pod.Name, running.Log, running.LastLines(3))
 		return false
 	case <-p.stopping:
 		running.Stop(p.grace)

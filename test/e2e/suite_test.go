@@ -59,7 +59,12 @@ func TestE2E(t *testing.T) {
 	w.watch(t)
 	t.Run("together", func(t *testing.T) {
 		for name, tell := range map[string]func(*story){
-			"scale": (*story).scaleUpAndToZero,
+			"gpu":      (*story).oldManifest,
+			"scale":    (*story).scaleUpAndToZero,
+			"job":      (*story).jobOfFour,
+			"limit":    (*story).heldAtTheLimit,
+			"spot":     (*story).spotInterruption,
+			"stockout": (*story).stockout,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -67,6 +72,7 @@ func TestE2E(t *testing.T) {
 			})
 		}
 	})
+	w.tell(t, "crashes", (*story).crashes)
 	w.World.Always(t)
 }
 
@@ -105,11 +111,21 @@ func (w *site) watch(t *testing.T) {
 	if w.World, err = witness.Watch(t, w.Cluster.Config(), w.Cluster.AWS()); err != nil {
 		t.Fatal(err)
 	}
-	class, err := os.ReadFile(filepath.Join(w.root, "examples", "ec2nodeclass.yaml"))
+	w.Apply(t, example(t, "ec2nodeclass.yaml"))
+}
+
+// example answers a manifest of examples/.
+func example(t *testing.T, name string) []byte {
+	t.Helper()
+	root, err := program.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Apply(t, class)
+	text, err := os.ReadFile(filepath.Join(root, "examples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 // chart is the one of this tree.

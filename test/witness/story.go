@@ -50,7 +50,7 @@ func Begin(t *testing.T, w *World, title string) *Story {
 // Eventually polls until ok answers nil, and fails the test with its last answer.
 func (s *Story) Eventually(within time.Duration, what string, ok func() error) {
 	s.Helper()
-	s.World.Eventually(s.T, within, what, ok)
+	Eventually(s.T, within, what, ok)
 }
 
 // Create creates objects as they are.

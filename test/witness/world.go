@@ -106,7 +106,7 @@ func (w *World) Machine(t *testing.T, id string) wire.Instance {
 }
 
 // Eventually polls until ok answers nil, and fails the test with its last answer.
-func (w *World) Eventually(t *testing.T, within time.Duration, what string, ok func() error) {
+func Eventually(t *testing.T, within time.Duration, what string, ok func() error) {
 	t.Helper()
 	deadline := time.Now().Add(within)
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -131,7 +131,7 @@ func (w *World) Eventually(t *testing.T, within time.Duration, what string, ok f
 func (w *World) Clear(t *testing.T, namespaces ...string) {
 	t.Helper()
 	w.DeleteAll(t, namespaces...)
-	w.Eventually(t, 90*time.Second, "every claim, node and machine to go", func() error {
+	Eventually(t, 90*time.Second, "every claim, node and machine to go", func() error {
 		claims, living := w.Claims(""), Alive(w.Happened(t).Instances)
 		nodes := Present(w.Record, w.NodesSeen, ours)
 		if len(claims)+len(nodes)+len(living) > 0 {
