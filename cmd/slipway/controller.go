@@ -37,13 +37,7 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or console")
 
-	flags.StringVar(&f.aws.ClusterName, "cluster-name", "", "name of the EKS cluster (required)")
-	flags.StringVar(&f.aws.ClusterEndpoint, "cluster-endpoint", "", "URL of the Kubernetes API for nodes; empty: asked of EKS")
-	flags.StringVar(&f.aws.ClusterCA, "cluster-ca", "", "certificate authority of the Kubernetes API, base64 of PEM; empty: asked of EKS")
-	flags.StringVar(&f.aws.ServiceCIDR, "service-cidr", "", "range of service addresses; empty: asked of EKS")
-	flags.StringVar(&f.aws.Region, "region", "", "AWS region; empty: AWS_REGION or the shared configuration")
-	flags.StringVar(&f.aws.InterruptionQueue, "interruption-queue", "", "SQS queue with EventBridge's events of EC2; empty: nodes go without warning")
-	flags.BoolVar(&f.aws.IsolatedVPC, "isolated-vpc", false, "the endpoints of Pricing and IAM cannot be reached")
+	registerAWS(flags, &f.aws)
 
 	flags.StringVar(&f.app.DefaultSpread, "default-spread-constraints", "",
 		"defaultConstraints of the scheduler's PodTopologySpreadArgs with defaultingType List, as YAML or JSON; empty: it has none")
@@ -69,6 +63,17 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.app.NoticeMargin, "notice-margin", 30*time.Second, "how long before EC2 takes a node its last pod has been asked to stop")
 	flags.BoolVar(&f.nominate, "nominate", true, "name the planned node in status.nominatedNodeName of pods, so that kube-scheduler tries it first")
 	flags.DurationVar(&f.app.FenceSettle, "fence-settle", 5*time.Second, "how long an idle node is fenced before it is looked at for the last time")
+}
+
+// registerAWS has the flags that say where in AWS the cluster is.
+func registerAWS(flags *pflag.FlagSet, config *aws.Config) {
+	flags.StringVar(&config.ClusterName, "cluster-name", "", "name of the EKS cluster (required)")
+	flags.StringVar(&config.ClusterEndpoint, "cluster-endpoint", "", "URL of the Kubernetes API for nodes; empty: asked of EKS")
+	flags.StringVar(&config.ClusterCA, "cluster-ca", "", "certificate authority of the Kubernetes API, base64 of PEM; empty: asked of EKS")
+	flags.StringVar(&config.ServiceCIDR, "service-cidr", "", "range of service addresses; empty: asked of EKS")
+	flags.StringVar(&config.Region, "region", "", "AWS region; empty: AWS_REGION or the shared configuration")
+	flags.StringVar(&config.InterruptionQueue, "interruption-queue", "", "SQS queue with EventBridge's events of EC2; empty: nodes go without warning")
+	flags.BoolVar(&config.IsolatedVPC, "isolated-vpc", false, "the endpoints of Pricing and IAM cannot be reached")
 }
 
 func controllerCommand() *cobra.Command {

@@ -28,7 +28,7 @@ func main() {
 	}
 	root.AddCommand(controllerCommand(), explainCommand(), simulateCommand(), preflightCommand(), viewsCommand(), importCommand())
 	err := root.ExecuteContext(ctx)
-	if errors.Is(err, errHeld) || errors.Is(err, errWarned) {
+	if errors.Is(err, errHeld) {
 		os.Exit(2)
 	}
 	if err != nil {

@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud/aws"
@@ -30,13 +34,14 @@ type preflightFlags struct {
 const preflightHelp = `Look whether Slipway can do its work in this account and cluster, and change nothing. Each check is one line: OK, WARN, FAIL or SKIP, what
 was found, and what helps.
 
-It looks with the credentials that it is run with. Those of the controller are tried inside its pod:
+It looks with the credentials that it is run with. Those of the controller are tried inside its pod, where the controller's own flags hold
+unless they are given:
 
-  kubectl -n slipway-system exec deploy/slipway -- /slipway preflight --cluster-name my-cluster
+  kubectl -n slipway-system exec deploy/slipway -- /slipway preflight
 
 What would change something is a dry run of EC2. SKIP is what these credentials may not look at, or what there is nothing yet to try on.
 
-Exit code: 0 nothing is wrong, 2 there are warnings, 1 something fails, or preflight could not run.`
+Exit code: 0 nothing fails, 1 something does, or preflight could not run.`
 
 func preflightCommand() *cobra.Command {
 	var f preflightFlags
@@ -46,14 +51,14 @@ func preflightCommand() *cobra.Command {
   slipway preflight --cluster-name my-cluster -f examples/ec2nodeclass.yaml --without-cluster -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := adopt(cmd.Flags(), controllerArguments("/proc/1/cmdline")); err != nil {
+				return err
+			}
 			return f.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.aws.ClusterName, "cluster-name", "", "name of the EKS cluster (required)")
-	flags.StringVar(&f.aws.InterruptionQueue, "interruption-queue", "", "SQS queue with EventBridge's events of EC2; empty: a warning")
-	flags.StringVar(&f.aws.Region, "region", "", "AWS region; empty: AWS_REGION or the shared configuration")
-	flags.BoolVar(&f.aws.IsolatedVPC, "isolated-vpc", false, "the endpoints of Pricing and IAM cannot be reached")
+	registerAWS(flags, &f.aws)
 	flags.StringArrayVarP(&f.files, "filename", "f", nil, "manifests with EC2NodeClasses to look at besides those of the cluster: a file, a directory, or - for stdin; repeatable")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file; empty: the pod's service account, $KUBECONFIG, then ~/.kube/config")
 	flags.StringVar(&f.context, "context", "", "context of the kubeconfig; empty: its current one")
@@ -62,8 +67,35 @@ func preflightCommand() *cobra.Command {
 	return cmd
 }
 
-// errWarned ends the program with code 2: nothing fails, and some checks warn.
-var errWarned = errors.New("there are warnings")
+// controllerArguments answers the arguments of the controller in whose container this runs, whose first process it is. Elsewhere there are none.
+func controllerArguments(cmdline string) []string {
+	text, err := os.ReadFile(cmdline)
+	if err != nil {
+		return nil
+	}
+	args := strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+	if len(args) < 2 || filepath.Base(args[0]) != "slipway" || args[1] != "controller" {
+		return nil
+	}
+	return args[2:]
+}
+
+// adopt sets the flags that were not given to what the controller was given.
+func adopt(flags *pflag.FlagSet, args []string) error {
+	var c controllerFlags
+	theirs := pflag.NewFlagSet("controller", pflag.ContinueOnError)
+	c.register(theirs)
+	if err := theirs.Parse(args); err != nil {
+		return fmt.Errorf("reading the controller's arguments: %w", err)
+	}
+	var errs []error
+	theirs.Visit(func(their *pflag.Flag) {
+		if ours := flags.Lookup(their.Name); ours != nil && !ours.Changed {
+			errs = append(errs, flags.Set(their.Name, their.Value.String()))
+		}
+	})
+	return errors.Join(errs...)
+}
 
 func (f *preflightFlags) run(ctx context.Context, stdin io.Reader, out io.Writer) error {
 	if f.output != "text" && f.output != "json" {
@@ -98,12 +130,11 @@ func line(r preflight.Result) string {
 }
 
 func (f *preflightFlags) end(out io.Writer) error {
-	worst := preflight.Worst(f.reported)
 	if f.output == "json" {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
 		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(map[string]any{"status": worst, "checks": f.reported}); err != nil {
+		if err := encoder.Encode(map[string]any{"status": preflight.Worst(f.reported), "checks": f.reported}); err != nil {
 			return fmt.Errorf("writing the result: %w", err)
 		}
 	}
@@ -113,11 +144,8 @@ func (f *preflightFlags) end(out io.Writer) error {
 			failed++
 		}
 	}
-	switch worst {
-	case preflight.Fail:
+	if failed > 0 {
 		return fmt.Errorf("%d of %d checks fail", failed, len(f.reported))
-	case preflight.Warn:
-		return errWarned
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package preflight
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
@@ -66,6 +67,16 @@ func (s *survey) rules(ctx context.Context) {
 	if s.Queue == "" {
 		return
 	}
+	accepts, err := s.AWS.QueueAcceptsEvents(ctx)
+	switch {
+	case err != nil:
+		s.unseen("queue policy", err)
+	case !accepts:
+		s.Report(Result{Check: "queue policy", Status: Warn, Message: "no statement of the queue's policy lets events.amazonaws.com send to it: no notice arrives",
+			Remedy: "give the queue the policy that it has in deploy/cloudformation and deploy/terraform"})
+	default:
+		s.ok("queue policy", "EventBridge may send to the queue")
+	}
 	rules, err := s.AWS.QueueRules(ctx)
 	if err != nil {
 		s.unseen("queue rules", err)
@@ -101,6 +112,10 @@ func (s *survey) quotas(ctx context.Context) {
 		s.unseen("quotas", err)
 		return
 	}
+	status := Warn
+	if !slices.ContainsFunc(quotas, func(q aws.VCPUQuota) bool { return q.Limit >= smallestVCPUs }) {
+		status = Fail // as in a new account
+	}
 	for _, q := range quotas {
 		check := "quota " + q.Code
 		said := fmt.Sprintf("%s: %d of %d vCPUs are in use", q.Name, q.Used, q.Limit)
@@ -108,7 +123,7 @@ func (s *survey) quotas(ctx context.Context) {
 			s.ok(check, "%s", said)
 			continue
 		}
-		s.Report(Result{Check: check, Status: Warn, Message: said + ": no " + market(q.Market) + " machine of these families can be launched",
+		s.Report(Result{Check: check, Status: status, Message: said + ": no " + market(q.Market) + " machine of these families can be launched",
 			Remedy: fmt.Sprintf("aws service-quotas request-service-quota-increase --region %s --service-code ec2 --quota-code %s --desired-value N, unless none is wanted", s.AWS.Region, q.Code)})
 	}
 }

@@ -32,6 +32,10 @@ func (s *survey) devicePlugin(ctx context.Context) {
 			}
 		}
 	}
+	if what := s.operator(ctx, sets.Items); what != "" {
+		s.ok(check, "the GPU operator, %s, brings it with the first GPU node", what)
+		return
+	}
 	if len(s.family) > 0 && !slices.ContainsFunc(families(s.family), func(f string) bool { return f != aws.FamilyBottlerocket }) {
 		s.ok(check, "no DaemonSet runs one; the images, all Bottlerocket, have it inside")
 		return
@@ -39,6 +43,29 @@ func (s *survey) devicePlugin(ctx context.Context) {
 	s.Report(Result{Check: check, Status: Fail, Message: "no DaemonSet runs a device plugin: nodes would never show their GPUs",
 		Remedy: "helm install nvidia-device-plugin nvdp/nvidia-device-plugin -n kube-system (repository https://nvidia.github.io/k8s-device-plugin)"})
 }
+
+// operator finds NVIDIA's GPU operator, which makes the device plugin's DaemonSet only once a node has a GPU. Its Deployment may not be shown to
+// these credentials; the DaemonSet of node feature discovery, which comes with it, has its release's name.
+func (s *survey) operator(ctx context.Context, sets []appsv1.DaemonSet) string {
+	var deployments appsv1.DeploymentList
+	if err := s.Cluster.List(ctx, &deployments); err == nil {
+		for _, d := range deployments.Items {
+			for _, c := range d.Spec.Template.Spec.Containers {
+				if strings.Contains(c.Image, operatorName) {
+					return fmt.Sprintf("Deployment %s/%s", d.Namespace, d.Name)
+				}
+			}
+		}
+	}
+	for _, set := range sets {
+		if strings.Contains(set.Name, operatorName) || set.Labels["app.kubernetes.io/instance"] == operatorName {
+			return fmt.Sprintf("DaemonSet %s/%s", set.Namespace, set.Name)
+		}
+	}
+	return ""
+}
+
+const operatorName = "gpu-operator"
 
 func families(byClass map[string]string) []string {
 	var list []string

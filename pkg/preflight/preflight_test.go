@@ -169,7 +169,7 @@ func TestAllIsWell(t *testing.T) {
 		}
 	}
 	for check, part := range map[string]string{
-		"credentials": "account 123456789012", "cluster": "1.37", "catalogue": "GPU instance types", "queue": "demo", "queue rules": "4", "spot role": "ForEC2Spot",
+		"credentials": "account 123456789012", "cluster": "1.37", "catalogue": "GPU instance types", "queue": "demo", "queue policy": "may send", "queue rules": "4", "spot role": "ForEC2Spot",
 		"quota L-3819A6DF": "48 of 64 vCPUs", "quota L-DB2E81BA": "0 of", "CRDs": "EC2NodeClass", "node class default": "al2023", launchTemplate: "would",
 		machine: "would", terminate: "would", "device plugin": "kube-system/nvdp", "controller": "2 of 2",
 	} {
@@ -195,7 +195,19 @@ func TestEachFaultIsFound(t *testing.T) {
 		"rules cannot be seen":  {func(a *account) { a.lines = []string{"deny ListRuleNamesByTarget"} }, "queue rules", preflight.Skip, "events:ListRuleNamesByTarget"},
 		"never bought spot":     {func(a *account) { a.wire.WithoutSpotRole = true; a.wire.Policy = nil }, "spot role", preflight.Warn, "create-service-linked-role"},
 		"quotas cannot be seen": {func(a *account) { a.lines = []string{"deny GetServiceQuota"} }, "quotas", preflight.Skip, "servicequotas:GetServiceQuota"},
-		"a quota of nothing":    {func(a *account) { a.sim.Quotas = map[sim.QuotaKey]int{{Market: cloud.OnDemand, Bucket: "P"}: 0} }, "quota L-417A185B", preflight.Warn, "request-service-quota-increase"},
+		"a queue for nobody": {func(a *account) {
+			a.wire.QueuePolicy = `{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:root"},"Action":"sqs:*"}]}`
+		}, "queue policy", preflight.Warn, "events.amazonaws.com"},
+		"a rule is missing": {func(a *account) { a.wire.WithoutRule = "SpotInterruptionRule" }, "queue rules", preflight.Warn, "EC2 Spot Instance Interruption Warning"},
+		"a new account": {func(a *account) {
+			a.sim.Quotas = map[sim.QuotaKey]int{}
+			for _, market := range []cloud.Market{cloud.Spot, cloud.OnDemand} {
+				for _, bucket := range []string{"G and VT", "P"} {
+					a.sim.Quotas[sim.QuotaKey{Market: market, Bucket: bucket}] = 0
+				}
+			}
+		}, "quota L-DB2E81BA", preflight.Fail, "--quota-code L-DB2E81BA"},
+		"a quota of nothing": {func(a *account) { a.sim.Quotas = map[sim.QuotaKey]int{{Market: cloud.OnDemand, Bucket: "P"}: 0} }, "quota L-417A185B", preflight.Warn, "request-service-quota-increase"},
 		"a quota that is used up": {func(a *account) {
 			a.machine = ours
 			a.sim.Quotas = map[sim.QuotaKey]int{{Market: cloud.Spot, Bucket: "G and VT"}: 50}
@@ -204,17 +216,25 @@ func TestEachFaultIsFound(t *testing.T) {
 		"no security group": {func(a *account) {
 			a.class.Spec.SecurityGroupSelectorTerms = []v1alpha1.SecurityGroupSelectorTerm{{ID: "sg-0"}}
 		}, "node class default", preflight.Fail, "spec.securityGroupSelectorTerms"},
-		"no image":              {func(a *account) { a.class.Spec.AMISelectorTerms[0].Alias = "al2023@v1" }, "node class default", preflight.Fail, "spec.amiSelectorTerms"},
-		"no role":               {func(a *account) { a.class.Spec.Role = "x"; a.wire.Policy = nil }, "node class default", preflight.Fail, "spec.role"},
-		"no profile":            {func(a *account) { a.class.Spec.Role, a.class.Spec.InstanceProfile, a.wire.Policy = "", "x", nil }, "node class default", preflight.Fail, "spec.instanceProfile"},
-		"no template":           {func(a *account) { a.wire.Policy = without("ec2:CreateLaunchTemplate") }, launchTemplate, preflight.Fail, "allow ec2:CreateLaunchTemplate"},
-		"no machine":            {func(a *account) { a.wire.Policy = without("ec2:RunInstances") }, machine, preflight.Fail, "allow ec2:RunInstances"},
-		"no tags":               {func(a *account) { a.wire.Policy = without("ec2:CreateTags") }, machine, preflight.Fail, "ec2:CreateTags"},
-		"no end":                {func(a *account) { a.wire.Policy = without("ec2:TerminateInstances"); a.machine = ours }, terminate, preflight.Fail, "allow ec2:TerminateInstances"},
-		"nothing to end":        {func(*account) {}, terminate, preflight.Skip, "no machine"},
-		"no prices":             {func(a *account) { a.wire.Pricing = false }, "catalogue Pricing", preflight.Warn, "used instead"},
-		"no device plugin":      {func(a *account) { a.kube = a.kube[1:] }, "device plugin", preflight.Fail, "nvdp/nvidia-device-plugin"},
-		"Bottlerocket has it":   {func(a *account) { a.kube = nil; a.class.Spec.AMISelectorTerms[0].Alias = "bottlerocket@latest" }, "device plugin", preflight.OK, "inside"},
+		"no image":            {func(a *account) { a.class.Spec.AMISelectorTerms[0].Alias = "al2023@v1" }, "node class default", preflight.Fail, "spec.amiSelectorTerms"},
+		"no role":             {func(a *account) { a.class.Spec.Role = "x"; a.wire.Policy = nil }, "node class default", preflight.Fail, "spec.role"},
+		"no profile":          {func(a *account) { a.class.Spec.Role, a.class.Spec.InstanceProfile, a.wire.Policy = "", "x", nil }, "node class default", preflight.Fail, "spec.instanceProfile"},
+		"no template":         {func(a *account) { a.wire.Policy = without("ec2:CreateLaunchTemplate") }, launchTemplate, preflight.Fail, "allow ec2:CreateLaunchTemplate"},
+		"no machine":          {func(a *account) { a.wire.Policy = without("ec2:RunInstances") }, machine, preflight.Fail, "allow ec2:RunInstances"},
+		"no tags":             {func(a *account) { a.wire.Policy = without("ec2:CreateTags") }, machine, preflight.Fail, "ec2:CreateTags"},
+		"no end":              {func(a *account) { a.wire.Policy = without("ec2:TerminateInstances"); a.machine = ours }, terminate, preflight.Fail, "allow ec2:TerminateInstances"},
+		"nothing to end":      {func(*account) {}, terminate, preflight.Skip, "no machine"},
+		"no prices":           {func(a *account) { a.wire.Pricing = false }, "catalogue Pricing", preflight.Warn, "used instead"},
+		"no device plugin":    {func(a *account) { a.kube = a.kube[1:] }, "device plugin", preflight.Fail, "nvdp/nvidia-device-plugin"},
+		"Bottlerocket has it": {func(a *account) { a.kube = nil; a.class.Spec.AMISelectorTerms[0].Alias = "bottlerocket@latest" }, "device plugin", preflight.OK, "inside"},
+		"the operator will": {func(a *account) {
+			a.kube[0].(*appsv1.DaemonSet).Spec.Template.Spec.Containers[0].Image = "registry.k8s.io/nfd/node-feature-discovery:v0.18.0"
+			a.kube[0].SetName("gpu-operator-node-feature-discovery-worker")
+		}, "device plugin", preflight.OK, "GPU operator"},
+		"the operator is there": {func(a *account) {
+			a.kube = a.kube[1:]
+			a.kube[0].(*appsv1.Deployment).Spec.Template.Spec.Containers = []corev1.Container{{Image: "nvcr.io/nvidia/gpu-operator:v25.3.0"}}
+		}, "device plugin", preflight.OK, "Deployment slipway-system/slipway"},
 		"not installed":         {func(a *account) { a.kube = a.kube[:1] }, "controller", preflight.Warn, "helm install"},
 		"one of two is ready":   {func(a *account) { a.kube[1].(*appsv1.Deployment).Status.ReadyReplicas = 1 }, "controller", preflight.Warn, "1 of 2"},
 		"none is ready":         {func(a *account) { a.kube[1].(*appsv1.Deployment).Status.ReadyReplicas = 0 }, "controller", preflight.Fail, "logs"},

@@ -18,7 +18,7 @@ var rules = map[string][2]string{ // read only
 func (s *Server) listRuleNamesByTarget(_ *http.Request, in struct{ TargetArn string }) (any, error) {
 	names := []string{}
 	if in.TargetArn == s.arn("sqs", s.Cloud.Region(), s.QueueName) {
-		names = slices.Sorted(maps.Keys(rules))
+		names = slices.DeleteFunc(slices.Sorted(maps.Keys(rules)), func(name string) bool { return name == s.WithoutRule })
 	}
 	return map[string]any{"RuleNames": names}, nil
 }

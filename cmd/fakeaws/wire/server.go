@@ -23,6 +23,10 @@ type Config struct {
 	Account string
 	// QueueName is the only queue there is.
 	QueueName string
+	// QueuePolicy is what the queue's attribute Policy says, JSON; default: EventBridge may send. It is not enforced.
+	QueuePolicy string
+	// WithoutRule plays an EventBridge that lacks one of the rules that fill the queue, by its logical name in deploy/cloudformation.
+	WithoutRule string
 	// WithoutSpotRole plays an account that has never bought a spot machine: EC2's own role for them is missing.
 	WithoutSpotRole bool
 	// Pricing false plays an endpoint that does not offer the Pricing API.
@@ -76,6 +80,8 @@ func New(config Config) (*Server, error) {
 		return nil, fmt.Errorf("checking the wire's configuration: %w", err)
 	}
 	config.Account = cmp.Or(config.Account, "123456789012")
+	config.QueuePolicy = cmp.Or(config.QueuePolicy,
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"events.amazonaws.com"},"Action":"sqs:SendMessage","Resource":"*"}]}`)
 	if config.FleetTime == nil {
 		config.FleetTime = func() time.Duration { return 0 }
 	}

@@ -170,7 +170,7 @@ func (s *Server) getQueueAttributes(_ *http.Request, in struct{ QueueUrl string 
 	if err := s.checkQueue(in.QueueUrl); err != nil {
 		return nil, err
 	}
-	return map[string]any{"Attributes": map[string]string{
+	return map[string]any{"Attributes": map[string]string{"Policy": s.QueuePolicy,
 		"ApproximateNumberOfMessages": strconv.Itoa(s.Cloud.QueueLength()), "QueueArn": s.arn("sqs", s.Cloud.Region(), s.QueueName),
 		"VisibilityTimeout": strconv.Itoa(int(sim.DefaultVisibility / time.Second)),
 	}}, nil

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,7 +38,7 @@ type QueueRule struct {
 
 // QueueRules answers the rules of the default bus that have the queue for a target, sorted by name.
 func (s *Survey) QueueRules(ctx context.Context) ([]QueueRule, error) {
-	arn, err := s.queueARN(ctx)
+	arn, err := s.queueAttribute(ctx, sqstypes.QueueAttributeNameQueueArn)
 	if err != nil {
 		return nil, err
 	}
@@ -62,18 +63,45 @@ func (s *Survey) QueueRules(ctx context.Context) ([]QueueRule, error) {
 	}
 }
 
-func (s *Survey) queueARN(ctx context.Context) (string, error) {
+// QueueAcceptsEvents says whether a statement of the queue's policy lets EventBridge send to it. Conditions are not judged.
+func (s *Survey) QueueAcceptsEvents(ctx context.Context) (bool, error) {
+	text, err := s.queueAttribute(ctx, sqstypes.QueueAttributeNamePolicy)
+	if err != nil || text == "" {
+		return false, err
+	}
+	var document struct {
+		Statement []struct {
+			Effect            string
+			Principal, Action json.RawMessage
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &document); err != nil {
+		return false, fmt.Errorf("reading the queue's policy: %w", err)
+	}
+	for _, one := range document.Statement {
+		sends := slices.ContainsFunc(eventSending, func(action string) bool { return bytes.Contains(bytes.ToLower(one.Action), []byte(action)) })
+		anybody := bytes.Contains(one.Principal, []byte(`"*"`)) || bytes.Contains(one.Principal, []byte(`"events.amazonaws.com"`))
+		if one.Effect == "Allow" && sends && anybody {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// eventSending are the ways in which a policy names sending, in lower case.
+var eventSending = []string{`"sqs:sendmessage"`, `"sqs:*"`, `"*"`} // read only
+
+func (s *Survey) queueAttribute(ctx context.Context, name sqstypes.QueueAttributeName) (string, error) {
 	n := &Notices{api: s.sqs, queue: s.cfg.InterruptionQueue, now: s.cfg.Now}
 	url, err := n.queueURL(ctx)
 	if err != nil {
 		return "", err
 	}
-	out, err := s.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
-		QueueUrl: awssdk.String(url), AttributeNames: []sqstypes.QueueAttributeName{sqstypes.QueueAttributeNameQueueArn}})
+	out, err := s.sqs.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: awssdk.String(url), AttributeNames: []sqstypes.QueueAttributeName{name}})
 	if err != nil {
 		return "", n.queueError("sqs:GetQueueAttributes", err)
 	}
-	return out.Attributes[string(sqstypes.QueueAttributeNameQueueArn)], nil
+	return out.Attributes[string(name)], nil
 }
 
 func (s *Survey) queueRule(ctx context.Context, name string) (QueueRule, error) {
