@@ -30,6 +30,7 @@ type nodeClass struct {
 		DetailedMonitoring         *bool                                   `json:"detailedMonitoring"`
 		AssociatePublicIPAddress   *bool                                   `json:"associatePublicIPAddress"`
 		MetadataOptions            v1alpha1.MetadataOptions                `json:"metadataOptions"`
+		InstanceStorePolicy        string                                  `json:"instanceStorePolicy"`
 	} `json:"spec"`
 }
 
@@ -153,6 +154,11 @@ func (s *classSource) fromClass() {
 	out.DetailedMonitoring = in.DetailedMonitoring != nil && *in.DetailedMonitoring
 	out.AssociatePublicIPAddress = in.AssociatePublicIPAddress
 	out.MetadataOptions = in.MetadataOptions
+	if in.InstanceStorePolicy == v1alpha1.InstanceStoreRAID0 {
+		out.InstanceStorePolicy = in.InstanceStorePolicy
+	} else {
+		s.ledger.say(Entry{Outcome: NotCarried, Message: "RAID0 is the one policy"}, s.at.with("instanceStorePolicy"))
+	}
 	s.kubeletOf()
 }
 

@@ -8,12 +8,9 @@ const (
 	underMessage  = "idle nodes go; nodes in use are not replaced by cheaper ones: Slipway packs for the least price when it buys"
 	budgetMessage = "only idle nodes go by themselves, at once, and expired ones, a tenth of a Provisioner at a time: " +
 		"to keep all, set disruption.idleAfter and expireAfter to Never; to keep one, annotate its pods with slipway.sh/do-not-disrupt"
-	raidMessage       = "local disks are left as the image leaves them: with AL2023 write spec.instance.localStorage.strategy RAID0 in a NodeConfig into userData"
-	reservationMsg    = "reserved capacity is not selected: keep what uses it with Karpenter for now"
-	enclaveMessage    = "it is not set on machines: keep what needs it with Karpenter, or use user data"
-	encryptedMessage  = "volumes are encrypted unless this says false, where EC2 encrypts only if the account's default says so"
-	securityTagsNote  = "a tag value of * matches any"
-	consolidateAbsent = "spec.disruption.consolidateAfter"
+	reservationMsg   = "reserved capacity is not selected: keep what uses it with Karpenter for now"
+	enclaveMessage   = "it is not set on machines: keep what needs it with Karpenter, or use user data"
+	encryptedMessage = "volumes are encrypted unless this says false, where EC2 encrypts only if the account's default says so"
 )
 
 func nodePoolRules() []Rule {
@@ -56,7 +53,7 @@ func nodeClassRules() []Rule {
 		carried("spec.tags.*", "spec.tags"),
 		carried("spec.associatePublicIPAddress", "spec.associatePublicIPAddress"),
 		carried("spec.detailedMonitoring", "spec.detailedMonitoring"),
-		lost("spec.instanceStorePolicy", raidMessage),
+		carried("spec.instanceStorePolicy", "spec.instanceStorePolicy"),
 		lost("spec.networkInterfaces.**", "network interfaces are those of the instance type; a pod that asks for vpc.amazonaws.com/efa gets a type that has them, and the image and security groups must be made for it"),
 		lost("spec.placementGroupSelector.**", "machines are in no placement group: to keep pods in one zone, use pod affinity"),
 		lost("spec.context", enclaveMessage),
