@@ -87,12 +87,16 @@ lint: ## gofmt, vet, staticcheck
 	cd test/chart && $(GO) vet ./...
 	cd test/e2e && $(GO) vet ./...
 
+.PHONY: docs
+docs: ## Write docs/reference and the tables of docs/migrate.md from the code
+	$(GO) run ./docs/generate
+
 .PHONY: generate
 generate: ## Write what is generated: deep copies, CRDs, RBAC, the catalogue's embedded facts stay as they are
 	$(GO) generate ./pkg/apis/v1alpha1 ./pkg/apis/karpenterv1alpha5 ./pkg/provisioner/...
 
 .PHONY: verify
-verify: generate ## Fail if anything generated or go.mod differs from what is checked in
+verify: generate docs ## Fail if anything generated or go.mod differs from what is checked in
 	$(GO) mod tidy
 	cd test/controlplane && $(GO) mod tidy
 	cd test/judge && $(GO) mod tidy
@@ -101,7 +105,7 @@ verify: generate ## Fail if anything generated or go.mod differs from what is ch
 	cd test/chart && $(GO) mod tidy
 	cd test/e2e && $(GO) mod tidy
 	cd test/chart && $(GO) test ./...
-	@git diff --exit-code -- . || { echo "generated files are stale: run make generate, go mod tidy, and commit"; exit 1; }
+	@git diff --exit-code -- . || { echo "generated files are stale: run make generate docs, go mod tidy, and commit"; exit 1; }
 
 .PHONY: clean
 clean: ## Remove bin/

@@ -7,26 +7,26 @@ const Group = "slipway.sh"
 
 // Labels on nodes and claims.
 const (
-	LabelProvisioner  = Group + "/provisioner"
-	LabelNodeClass    = Group + "/nodeclass"
-	LabelClaim        = Group + "/claim"
+	LabelProvisioner  = Group + "/provisioner"   // the Provisioner that the node belongs to
+	LabelNodeClass    = Group + "/nodeclass"     // the EC2NodeClass that it was made from
+	LabelClaim        = Group + "/claim"         // its NodeClaim
 	LabelCapacityType = Group + "/capacity-type" // spot, on-demand, reserved
 
-	LabelInstanceFamily          = Group + "/instance-family"     // g4dn
-	LabelInstanceCategory        = Group + "/instance-category"   // g
-	LabelInstanceGeneration      = Group + "/instance-generation" // 4
-	LabelInstanceSize            = Group + "/instance-size"       // xlarge
-	LabelInstanceCPU             = Group + "/instance-cpu"        // vCPUs
-	LabelInstanceCPUManufacturer = Group + "/instance-cpu-manufacturer"
-	LabelInstanceMemory          = Group + "/instance-memory" // MiB
-	LabelInstanceGPUName         = Group + "/instance-gpu-name"
-	LabelInstanceGPUManufacturer = Group + "/instance-gpu-manufacturer"
-	LabelInstanceGPUCount        = Group + "/instance-gpu-count"
-	LabelInstanceGPUMemory       = Group + "/instance-gpu-memory" // MiB per GPU
-	LabelInstanceLocalNVMe       = Group + "/instance-local-nvme" // GB
-	LabelInstanceNetwork         = Group + "/instance-network-bandwidth"
-	LabelInstanceEBS             = Group + "/instance-ebs-bandwidth"
-	LabelInstanceHypervisor      = Group + "/instance-hypervisor"
+	LabelInstanceFamily          = Group + "/instance-family"            // the family: g4dn
+	LabelInstanceCategory        = Group + "/instance-category"          // the category: g
+	LabelInstanceGeneration      = Group + "/instance-generation"        // the generation: 4
+	LabelInstanceSize            = Group + "/instance-size"              // the size: xlarge
+	LabelInstanceCPU             = Group + "/instance-cpu"               // vCPUs
+	LabelInstanceCPUManufacturer = Group + "/instance-cpu-manufacturer"  // intel, amd or aws
+	LabelInstanceMemory          = Group + "/instance-memory"            // MiB
+	LabelInstanceGPUName         = Group + "/instance-gpu-name"          // the GPU: t4
+	LabelInstanceGPUManufacturer = Group + "/instance-gpu-manufacturer"  // nvidia or amd
+	LabelInstanceGPUCount        = Group + "/instance-gpu-count"         // GPUs of the machine
+	LabelInstanceGPUMemory       = Group + "/instance-gpu-memory"        // MiB per GPU
+	LabelInstanceLocalNVMe       = Group + "/instance-local-nvme"        // GB
+	LabelInstanceNetwork         = Group + "/instance-network-bandwidth" // Mbit/s
+	LabelInstanceEBS             = Group + "/instance-ebs-bandwidth"     // Mbit/s
+	LabelInstanceHypervisor      = Group + "/instance-hypervisor"        // nitro or xen; empty for metal
 )
 
 // Taints that Slipway puts on nodes.
@@ -46,31 +46,32 @@ const (
 	AnnotationCarriedFrom = Group + "/carried-over-from"
 	// AnnotationDoNotDisrupt on a pod ("true") keeps its node from being retired except for a notice.
 	AnnotationDoNotDisrupt = Group + "/do-not-disrupt"
-	// KarpenterDoNotDisrupt and KarpenterDoNotEvict are what users of Karpenter wrote for the same wish.
+	// KarpenterDoNotDisrupt is what users of Karpenter wrote for the same wish.
 	KarpenterDoNotDisrupt = "karpenter.sh/do-not-disrupt"
-	KarpenterDoNotEvict   = "karpenter.sh/do-not-evict"
+	// KarpenterDoNotEvict is what users of Karpenter v1alpha5 wrote for the same wish.
+	KarpenterDoNotEvict = "karpenter.sh/do-not-evict"
 )
 
-// FinalizerInstance keeps a NodeClaim until its machine is gone.
-const FinalizerInstance = Group + "/instance"
-
-// FinalizerInUse keeps an EC2NodeClass until no NodeClaim refers to it.
-const FinalizerInUse = Group + "/in-use"
+// Finalizers.
+const (
+	FinalizerInstance = Group + "/instance" // keeps a NodeClaim until its machine is gone
+	FinalizerInUse    = Group + "/in-use"   // keeps an EC2NodeClass until no NodeClaim refers to it
+)
 
 // Label keys of other projects that users' pods select on; nodes carry them with the same values.
 const (
-	KarpenterCapacityType    = "karpenter.sh/capacity-type"
-	KarpenterProvisionerName = "karpenter.sh/provisioner-name"
-	KarpenterNodePool        = "karpenter.sh/nodepool"
-	KarpenterInstancePrefix  = "karpenter.k8s.aws/instance-"
-	LabelAccelerator         = "k8s.amazonaws.com/accelerator"
-	LabelGPUProduct          = "nvidia.com/gpu.product"
-	LabelGPUCount            = "nvidia.com/gpu.count"
-	LabelGPUMemory           = "nvidia.com/gpu.memory"
-	LabelZoneID              = "topology.k8s.aws/zone-id"
-	ResourceGPU              = corev1.ResourceName("nvidia.com/gpu")
-	ResourceAMDGPU           = corev1.ResourceName("amd.com/gpu")
-	ResourceMIGPrefix        = "nvidia.com/mig-"
-	ResourceSharedGPU        = corev1.ResourceName("nvidia.com/gpu.shared")
-	ResourceEFA              = corev1.ResourceName("vpc.amazonaws.com/efa")
+	KarpenterCapacityType    = "karpenter.sh/capacity-type"                 // as slipway.sh/capacity-type
+	KarpenterProvisionerName = "karpenter.sh/provisioner-name"              // as slipway.sh/provisioner
+	KarpenterNodePool        = "karpenter.sh/nodepool"                      // as slipway.sh/provisioner
+	KarpenterInstancePrefix  = "karpenter.k8s.aws/instance-"                // each slipway.sh/instance-* once more
+	LabelAccelerator         = "k8s.amazonaws.com/accelerator"              // what cluster-autoscaler knows GPU nodes by: nvidia-tesla-t4
+	LabelGPUProduct          = "nvidia.com/gpu.product"                     // what GPU feature discovery will say: Tesla-T4
+	LabelGPUCount            = "nvidia.com/gpu.count"                       // of GPU feature discovery
+	LabelGPUMemory           = "nvidia.com/gpu.memory"                      // set by GPU feature discovery once it runs: not known before a launch, so a pod that selects on it is held
+	LabelZoneID              = "topology.k8s.aws/zone-id"                   // the zone by its ID, where it is known: use1-az1
+	ResourceGPU              = corev1.ResourceName("nvidia.com/gpu")        // whole GPUs
+	ResourceAMDGPU           = corev1.ResourceName("amd.com/gpu")           // whole GPUs
+	ResourceMIGPrefix        = "nvidia.com/mig-"                            // a part of a GPU: such pods are held
+	ResourceSharedGPU        = corev1.ResourceName("nvidia.com/gpu.shared") // a shared GPU: such pods are held
+	ResourceEFA              = corev1.ResourceName("vpc.amazonaws.com/efa") // network interfaces for training over several nodes
 )

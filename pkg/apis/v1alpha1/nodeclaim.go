@@ -202,14 +202,14 @@ type RetireReason string
 
 // The reasons for which a node goes away.
 const (
-	RetireIdle       RetireReason = "Idle"    // no GPU pod for idleAfter
-	RetireExpired    RetireReason = "Expired" // older than expireAfter
-	RetireNotice     RetireReason = "Notice"  // EC2 takes the machine
-	RetireGone       RetireReason = "Gone"    // the machine is gone already
-	RetireLaunch     RetireReason = "LaunchFailed"
-	RetireJoin       RetireReason = "NeverJoined"
-	RetireNeverReady RetireReason = "NeverReady"
-	RetireDeleted    RetireReason = "Deleted" // a person or another controller deleted the claim or the node
+	RetireIdle       RetireReason = "Idle"         // no GPU pod for idleAfter
+	RetireExpired    RetireReason = "Expired"      // older than expireAfter
+	RetireNotice     RetireReason = "Notice"       // EC2 takes the machine
+	RetireGone       RetireReason = "Gone"         // the machine is gone already
+	RetireLaunch     RetireReason = "LaunchFailed" // EC2 gave no machine, and the claim is given up
+	RetireJoin       RetireReason = "NeverJoined"  // the machine did not join the cluster in time
+	RetireNeverReady RetireReason = "NeverReady"   // the node did not show all its GPUs in time
+	RetireDeleted    RetireReason = "Deleted"      // a person or another controller deleted the claim or the node
 )
 
 // DebitOf is a claim's charge against limits: its usage once the machine is known, its debit before.

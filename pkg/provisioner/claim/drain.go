@@ -141,7 +141,7 @@ func (s *scope) noteMoves(node string, pods []*corev1.Pod, outcomes []outcome, t
 			blocked = append(blocked, fmt.Sprintf("pod %s/%s: %s", pods[i].Namespace, pods[i].Name, o.blocked))
 		}
 		if o.metric == telemetry.EvictionForced {
-			s.sayOf(pods[i], corev1.EventTypeWarning, "StoppedForNotice", "asked to stop at once: %s; the machine goes at %s",
+			s.sayOf(pods[i], corev1.EventTypeWarning, v1alpha1.EventStopped, "asked to stop at once: %s; the machine goes at %s",
 				s.claim.Status.Retire.Message, t.deadline.UTC().Format(time.RFC3339))
 		}
 		if until := t.forceAt(pods[i], s.r.cfg.NoticeMargin).Sub(s.now); !t.deadline.IsZero() && until > 0 {

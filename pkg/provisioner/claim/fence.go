@@ -9,9 +9,6 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 )
 
-// reasonUnfenced: the node was to be retired, and then was not.
-const reasonUnfenced v1alpha1.Reason = "RetirementWithdrawn"
-
 // fence keeps new pods off a node from the moment at which its retirement is decided, and lets them in again if it is withdrawn.
 // The transition time of Fenced is when the taint was put on: whoever counts pods afterwards misses none that were bound before.
 func (s *scope) fence(ctx context.Context) (bool, error) {
@@ -39,8 +36,8 @@ func (s *scope) fence(ctx context.Context) (bool, error) {
 			s.r.cfg.Meter.FencedAfter(s.now.Sub(retire.Since.Time))
 		}
 	} else if s.isTrue(v1alpha1.ConditionFenced) {
-		s.say(corev1.EventTypeNormal, string(reasonUnfenced), "node %s takes pods again", node.Name)
-		s.set(v1alpha1.ConditionFenced, metav1.ConditionFalse, reasonUnfenced, "node "+node.Name+" takes pods again")
+		s.say(corev1.EventTypeNormal, string(v1alpha1.ReasonUnfenced), "node %s takes pods again", node.Name)
+		s.set(v1alpha1.ConditionFenced, metav1.ConditionFalse, v1alpha1.ReasonUnfenced, "node "+node.Name+" takes pods again")
 	}
 	return true, nil
 }

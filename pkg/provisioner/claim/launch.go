@@ -15,9 +15,6 @@ import (
 	"github.com/slipway-sh/slipway/pkg/cloud"
 )
 
-// reasonTokenReused: the cloud knows the claim's token from a request with other content; its machine has to be found.
-const reasonTokenReused v1alpha1.Reason = "LaunchTokenReused"
-
 // launch buys the machine. What is known about it stands in the condition Launched:
 //
 //	absent    nothing is on record: a claim that this process has not created may have a machine
@@ -53,7 +50,7 @@ func (s *scope) launch(ctx context.Context) (bool, error) {
 		} else if err != nil {
 			return false, s.launchRefused(fmt.Errorf("looking for the machine of an earlier attempt: %w", err), doubt)
 		}
-		if c := s.condition(v1alpha1.ConditionLaunched); c != nil && c.Reason == string(reasonTokenReused) {
+		if c := s.condition(v1alpha1.ConditionLaunched); c != nil && c.Reason == string(v1alpha1.ReasonTokenReused) {
 			return false, s.awaitReused()
 		}
 	}
@@ -199,7 +196,7 @@ func (s *scope) launchRefused(err error, doubt bool) error {
 	case errors.Is(err, cloud.ErrThrottled):
 		return s.launchLater(v1alpha1.ReasonThrottled, err, doubt)
 	case errors.Is(err, cloud.ErrTokenReused):
-		s.setAttempt(metav1.ConditionUnknown, reasonTokenReused, err.Error())
+		s.setAttempt(metav1.ConditionUnknown, v1alpha1.ReasonTokenReused, err.Error())
 		s.again(pollInterval)
 		return nil
 	}
@@ -241,7 +238,7 @@ func (s *scope) awaitReused() error {
 		s.again(pollInterval)
 		return nil
 	}
-	return s.launchFailed(reasonTokenReused, errors.New(c.Message+"; no machine with this token has shown"), true)
+	return s.launchFailed(v1alpha1.ReasonTokenReused, errors.New(c.Message+"; no machine with this token has shown"), true)
 }
 
 // bought notes the claim's machine.

@@ -13,9 +13,6 @@ import (
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 )
 
-// reasonGPUsMissing: a node that was ready shows fewer GPUs than it did.
-const reasonGPUsMissing v1alpha1.Reason = "GPUsMissing"
-
 // taintUninitialized is on a node until its cloud controller has seen it; kube-scheduler puts nothing on it before.
 const taintUninitialized = "node.cloudprovider.kubernetes.io/uninitialized"
 
@@ -159,14 +156,14 @@ func (s *scope) awaitReady(ctx context.Context, node *corev1.Node, o obstacle) e
 // watchGPUs says when a ready node loses GPUs, and when it has them again. It does not end the node: pods may be at work on the others.
 func (s *scope) watchGPUs(node *corev1.Node) {
 	missing := s.gpusOn(node) < int64(s.claim.Spec.GPUs)
-	said := s.condition(v1alpha1.ConditionReady).Reason == string(reasonGPUsMissing)
+	said := s.condition(v1alpha1.ConditionReady).Reason == string(v1alpha1.ReasonGPUsMissing)
 	switch {
 	case missing:
 		message := fmt.Sprintf("node %s was ready and now shows %s", node.Name, s.shown(node))
 		if !said || s.condition(v1alpha1.ConditionReady).Message != message {
-			s.say(corev1.EventTypeWarning, string(reasonGPUsMissing), "%s", message)
+			s.say(corev1.EventTypeWarning, string(v1alpha1.ReasonGPUsMissing), "%s", message)
 		}
-		s.set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonGPUsMissing, message)
+		s.set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonGPUsMissing, message)
 	case said:
 		s.set(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonOK, fmt.Sprintf("node %s shows %s again", node.Name, s.shown(node)))
 	}

@@ -31,7 +31,7 @@ func (s *sweep) end(ctx context.Context, i cloud.Instance) error {
 		}
 		if pod != "" {
 			s.cfg.Log.Info("Leaving a machine without a claim until its pod has ended", "instance", i.ID, "Node", node.Name, "Pod", pod)
-			s.cfg.Events.Eventf(node, nil, corev1.EventTypeWarning, "Orphaned", "Terminating",
+			s.cfg.Events.Eventf(node, nil, corev1.EventTypeWarning, v1alpha1.EventOrphaned, "Terminating",
 				"instance %s has no NodeClaim; it is terminated once pod %s has ended", i.ID, pod)
 			return nil
 		}
@@ -42,7 +42,7 @@ func (s *sweep) end(ctx context.Context, i cloud.Instance) error {
 	s.cfg.Meter.OrphanTerminated()
 	s.cfg.Log.Info("Terminated a machine without a claim", "instance", i.ID, "token", i.Token, "claim", i.Claim, "offering", i.OfferingKey)
 	if node != nil {
-		s.cfg.Events.Eventf(node, nil, corev1.EventTypeWarning, "Orphaned", "Terminating", "instance %s has no NodeClaim; it is terminated", i.ID)
+		s.cfg.Events.Eventf(node, nil, corev1.EventTypeWarning, v1alpha1.EventOrphaned, "Terminating", "instance %s has no NodeClaim; it is terminated", i.ID)
 	}
 	return nil
 }
