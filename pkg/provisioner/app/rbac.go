@@ -4,19 +4,19 @@ package app
 // ConfigMap, and has no webhook.
 //
 // Watched, to plan with:
-// +kubebuilder:rbac:groups="",resources=pods;nodes;namespaces,verbs=get;list;watch
-// +kubebuilder:rbac:groups=apps,resources=daemonsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods;nodes;namespaces,verbs=list;watch
+// +kubebuilder:rbac:groups=apps,resources=daemonsets,verbs=list;watch
 //
 // Watched from the first GPU pod on that has a volume, for where the volume is:
-// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;persistentvolumes,verbs=get;list;watch
-// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csinodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;persistentvolumes,verbs=list;watch
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csinodes,verbs=list;watch
 //
 // Watched with --default-spread-constraints only, for which pods belong together:
-// +kubebuilder:rbac:groups="",resources=services;replicationcontrollers,verbs=get;list;watch
-// +kubebuilder:rbac:groups=apps,resources=replicasets;statefulsets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=services;replicationcontrollers,verbs=list;watch
+// +kubebuilder:rbac:groups=apps,resources=replicasets;statefulsets,verbs=list;watch
 //
-// Nodes get their labels, taints and gate, and are deleted with their machine:
-// +kubebuilder:rbac:groups="",resources=nodes,verbs=patch;delete
+// Nodes get their labels, taints and gate, and are deleted with their machine, after a look past the cache:
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;patch;delete
 //
 // Pods are asked to leave through the Eviction API, and deleted only before the deadline of a notice:
 // +kubebuilder:rbac:groups="",resources=pods/eviction,verbs=create
@@ -28,12 +28,12 @@ package app
 //
 // Our own objects. Provisioners are written for those that are carried over from karpenter.sh/v1alpha5, node classes for their finalizer:
 // +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=slipway.sh,resources=provisioners,verbs=get;list;watch;create;update
-// +kubebuilder:rbac:groups=slipway.sh,resources=ec2nodeclasses,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=slipway.sh,resources=provisioners,verbs=list;watch;create;update
+// +kubebuilder:rbac:groups=slipway.sh,resources=ec2nodeclasses,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims/status;provisioners/status;ec2nodeclasses/status,verbs=patch
 //
 // The old Provisioners own those that are carried over, and block their own deletion until those are gone (finalizers):
-// +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners,verbs=get;list;watch
+// +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners,verbs=list;watch
 // +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/status,verbs=patch
 // +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/finalizers,verbs=update
 //

@@ -83,12 +83,32 @@ func TestSimulateCluster(t *testing.T) {
 		}
 		return nil
 	})
+	// The scheduler comes back only when it finds every pod's nomination: of nodes that become ready under its eyes it may fill one with
+	// the pods that the limit holds, which are of the same priority.
+	s.Settled(30*time.Second, 1+told.Summary.Nodes)
+	s.Eventually(30*time.Second, "the nominations", s.nominated(told.Summary.OnNewNodes))
 	if err := s.stage.Cluster.Restart(t.Context(), cluster.Scheduler); err != nil {
 		t.Fatal(err)
 	}
 	s.PodsRunning(90*time.Second, 1+told.Summary.OnNewNodes+told.Summary.OnExisting)
 	w.Clear(t)
 	w.Always(t)
+}
+
+// nominated answers whether so many pods or more are expected by nodes.
+func (s *story) nominated(count int) func() error {
+	return func() error {
+		got := 0
+		for _, p := range s.Pods(s.Title) {
+			if p.Status.NominatedNodeName != "" {
+				got++
+			}
+		}
+		if got < count {
+			return fmt.Errorf("%d of %d", got, count)
+		}
+		return nil
+	}
 }
 
 // waiting creates pods that wait, and says of them what their scheduler would: three fit on the node that is there, one must be in

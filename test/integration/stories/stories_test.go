@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -30,7 +31,33 @@ func TestMain(m *testing.M) {
 		os.Exit(2)
 	}
 	ctrllog.SetLogger(logr.Discard())
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+// run judges the controller's rights once everything is told.
+func run(m *testing.M) int {
+	var err error
+	if audited.dir, err = os.MkdirTemp("", "slipway-audit-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	defer os.RemoveAll(audited.dir)
+	code := m.Run()
+	if err := leastRights(); err != nil {
+		fmt.Fprintf(os.Stderr, "--- FAIL: rights\n%v\n", err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// TestRightsCatches: a right that nobody uses is found, and one that is excused is not.
+func TestRightsCatches(t *testing.T) {
+	pods, nodes, services := right{"", "pods", "list"}, right{"", "nodes", "delete"}, right{"", "services", "list"}
+	given, asked := map[right]bool{pods: true, nodes: true, services: true}, map[right]bool{pods: true}
+	problems := tooMuch(given, asked, unasked)
+	if len(problems) != 1 || !strings.Contains(problems[0], nodes.String()) {
+		t.Errorf("got %q, want one about %s", problems, nodes)
+	}
 }
 
 // TestStories tells the stories that need nothing special of their stage.

@@ -53,6 +53,10 @@ func open(t *testing.T, o stage.Options) *world {
 	o.FakeAWS = append(append([]string{}, quick...), o.FakeAWS...)
 	o.Controller = append([]string{"--fence-settle", "1s", "--log-level", "info"}, o.Controller...)
 	o.Logs = filepath.Join(t.ArtifactDir(), "logs") // kept with go test -artifacts
+	var err error
+	if o.Cluster.Flags, err = audited.flags(); err != nil {
+		t.Fatal(err)
+	}
 	s, err := stage.Set(ctx, o)
 	if err != nil {
 		t.Fatal(err)
