@@ -13,10 +13,11 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
-// What the suite's release is called, and where it is.
+// What the suite's releases are called, and where they are.
 const (
-	Release   = "slipway"
-	Namespace = "slipway-system"
+	Release     = "slipway"
+	ReleaseCRDs = "slipway-crds"
+	Namespace   = "slipway-system"
 )
 
 // helmWaits is how long Helm waits for what it made to be ready.
@@ -41,6 +42,15 @@ func (h Helm) configuration() (*action.Configuration, error) {
 
 // Install is helm install --create-namespace, with --wait if wait.
 func (h Helm) Install(ctx context.Context, chart string, values map[string]any, wait bool) error {
+	return h.install(ctx, Release, chart, values, func(i *action.Install) { i.WaitStrategy = strategy(wait) })
+}
+
+// Adopt is helm upgrade --install --take-ownership of a chart that was not installed before.
+func (h Helm) Adopt(ctx context.Context, release, chart string) error {
+	return h.install(ctx, release, chart, nil, func(i *action.Install) { i.TakeOwnership = true })
+}
+
+func (h Helm) install(ctx context.Context, release, chart string, values map[string]any, flags func(*action.Install)) error {
 	c, err := h.configuration()
 	if err != nil {
 		return err
@@ -50,15 +60,16 @@ func (h Helm) Install(ctx context.Context, chart string, values map[string]any, 
 		return fmt.Errorf("loading the chart %s: %w", chart, err)
 	}
 	install := action.NewInstall(c)
-	install.ReleaseName, install.Namespace, install.CreateNamespace = Release, Namespace, true
-	install.Timeout, install.WaitStrategy = helmWaits, strategy(wait)
+	install.ReleaseName, install.Namespace, install.CreateNamespace = release, Namespace, true
+	install.Timeout, install.WaitStrategy = helmWaits, strategy(true)
+	flags(install)
 	if _, err := install.RunWithContext(ctx, loaded, values); err != nil {
 		return fmt.Errorf("installing %s: %w", filepath.Base(chart), err)
 	}
 	return nil
 }
 
-// Upgrade is helm upgrade --wait --reset-values.
+// Upgrade is helm upgrade --wait --reuse-values.
 func (h Helm) Upgrade(ctx context.Context, chart string, values map[string]any) error {
 	c, err := h.configuration()
 	if err != nil {
@@ -69,24 +80,37 @@ func (h Helm) Upgrade(ctx context.Context, chart string, values map[string]any) 
 		return fmt.Errorf("loading the chart %s: %w", chart, err)
 	}
 	upgrade := action.NewUpgrade(c)
-	upgrade.Namespace, upgrade.Timeout, upgrade.WaitStrategy, upgrade.ResetValues = Namespace, helmWaits, strategy(true), true
-	upgrade.ServerSideApply = "auto"
+	upgrade.Namespace, upgrade.Timeout, upgrade.WaitStrategy, upgrade.ReuseValues = Namespace, helmWaits, strategy(true), true
 	if _, err := upgrade.RunWithContext(ctx, Release, loaded, values); err != nil {
 		return fmt.Errorf("upgrading to %s: %w", filepath.Base(chart), err)
 	}
 	return nil
 }
 
-// Uninstall is helm uninstall --wait.
-func (h Helm) Uninstall() error {
+// Rollback is helm rollback --wait: to the release before.
+func (h Helm) Rollback() error {
+	c, err := h.configuration()
+	if err != nil {
+		return err
+	}
+	rollback := action.NewRollback(c)
+	rollback.Timeout, rollback.WaitStrategy, rollback.ServerSideApply = helmWaits, strategy(true), "auto"
+	if err := rollback.Run(Release); err != nil {
+		return fmt.Errorf("rolling back: %w", err)
+	}
+	return nil
+}
+
+// Uninstall is helm uninstall --wait --ignore-not-found.
+func (h Helm) Uninstall(release string) error {
 	c, err := h.configuration()
 	if err != nil {
 		return err
 	}
 	uninstall := action.NewUninstall(c)
-	uninstall.Timeout, uninstall.WaitStrategy = helmWaits, strategy(true)
-	if _, err := uninstall.Run(Release); err != nil {
-		return fmt.Errorf("uninstalling: %w", err)
+	uninstall.Timeout, uninstall.WaitStrategy, uninstall.IgnoreNotFound = helmWaits, strategy(true), true
+	if _, err := uninstall.Run(release); err != nil {
+		return fmt.Errorf("uninstalling %s: %w", release, err)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/slipway-sh/slipway/test/witness"
 )
@@ -18,20 +17,16 @@ const patience = 5 * time.Second
 // install: helm install with the cluster's name alone. Where no AWS can be reached the controller runs, is not ready and says what is missing;
 // given credentials by helm upgrade --wait it is ready, and one replica leads.
 func (s *story) install() {
-	kube, err := kubernetes.NewForConfig(s.site.Cluster.Config())
-	if err != nil {
-		s.Fatal(err)
-	}
 	w := s.site
 	full := w.values()
 	if err := w.helm.Install(s.Context(), w.chart(), map[string]any{"clusterName": full["clusterName"], "image": full["image"]}, false); err != nil {
 		s.Fatal(err)
 	}
-	s.withoutAWS(kube)
+	s.withoutAWS()
 	if err := w.helm.Upgrade(s.Context(), w.chart(), full); err != nil {
 		s.Fatal(err)
 	}
-	d, err := kube.AppsV1().Deployments(Namespace).Get(s.Context(), Release, metav1.GetOptions{})
+	d, err := s.kube.AppsV1().Deployments(Namespace).Get(s.Context(), Release, metav1.GetOptions{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -41,11 +36,11 @@ func (s *story) install() {
 }
 
 // withoutAWS waits until both replicas have said that they cannot reach AWS, and sees them live on.
-func (s *story) withoutAWS(kube kubernetes.Interface) {
+func (s *story) withoutAWS() {
 	s.Helper()
 	var pods *corev1.PodList
 	witness.Eventually(s.T, soon, "both replicas to say that they cannot reach AWS", func() (err error) {
-		if pods, err = kube.CoreV1().Pods(Namespace).List(s.Context(), metav1.ListOptions{}); err != nil {
+		if pods, err = s.kube.CoreV1().Pods(Namespace).List(s.Context(), metav1.ListOptions{}); err != nil {
 			return err
 		}
 		said := 0
@@ -69,7 +64,7 @@ func (s *story) withoutAWS(kube kubernetes.Interface) {
 	case <-watched.C:
 	case <-s.Context().Done():
 	}
-	pods, err := kube.CoreV1().Pods(Namespace).List(s.Context(), metav1.ListOptions{})
+	pods, err := s.kube.CoreV1().Pods(Namespace).List(s.Context(), metav1.ListOptions{})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -78,7 +73,7 @@ func (s *story) withoutAWS(kube kubernetes.Interface) {
 			s.Errorf("replica %s: running %t, restarted %d times, ready %t; want one that runs and is not ready", p.Name, c.State.Running != nil, c.RestartCount, c.Ready)
 		}
 	}
-	d, err := kube.AppsV1().Deployments(Namespace).Get(s.Context(), Release, metav1.GetOptions{})
+	d, err := s.kube.AppsV1().Deployments(Namespace).Get(s.Context(), Release, metav1.GetOptions{})
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -35,12 +36,16 @@ type site struct {
 	*witness.World
 	root string
 	helm Helm
+	kube kubernetes.Interface
+	// before is every object that was there before Slipway.
+	before map[string]bool
 }
 
 // story is a story on a site.
 type story struct {
 	*witness.Story
 	site *site
+	kube kubernetes.Interface
 }
 
 // TestMain keeps the libraries' own words out of the stories'.
@@ -72,7 +77,9 @@ func TestE2E(t *testing.T) {
 			})
 		}
 	})
+	w.tell(t, "upgrade", (*story).upgrade)
 	w.tell(t, "crashes", (*story).crashes)
+	w.tell(t, "uninstall", (*story).uninstall)
 	w.World.Always(t)
 }
 
@@ -98,7 +105,14 @@ func open(t *testing.T) *site {
 			t.Error(err)
 		}
 	})
-	return &site{Cluster: c, root: root, helm: Helm{Kubeconfig: c.Kubeconfig()}}
+	w := &site{Cluster: c, root: root, helm: Helm{Kubeconfig: c.Kubeconfig()}}
+	if w.kube, err = kubernetes.NewForConfig(c.Config()); err != nil {
+		t.Fatal(err)
+	}
+	if w.before, err = objects(ctx, c.Config()); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
 
 // out is where failures leave what is known of them.
@@ -135,12 +149,13 @@ func (w *site) chart() string { return filepath.Join(w.root, "charts", "slipway"
 func (w *site) values() map[string]any {
 	repository, tag := w.Image()
 	return map[string]any{
-		"clusterName": stage.ClusterName, "region": stage.Region, "interruptionQueue": stage.QueueName,
+		"clusterName": stage.ClusterName, "interruptionQueue": stage.QueueName,
 		"image":       map[string]any{"repository": repository, "tag": tag, "pullPolicy": "Never"},
 		"recordViews": map[string]any{"enabled": true},
 		// A pod is stopped by force 5 s before the margin: 15 s after EC2's notice, which comes two minutes ahead.
 		"extraArgs": []any{"--fence-settle=1s", "--notice-margin=100s"},
 		"extraEnv": []any{
+			map[string]any{"name": "AWS_REGION", "value": stage.Region}, // as EKS does for pods with a role
 			map[string]any{"name": "AWS_ENDPOINT_URL", "value": w.Endpoint()},
 			map[string]any{"name": "AWS_ACCESS_KEY_ID", "value": "demo"},
 			map[string]any{"name": "AWS_SECRET_ACCESS_KEY", "value": "demo"},
@@ -163,9 +178,9 @@ func (w *site) told(t *testing.T, name string, tell func(*story)) {
 	t.Helper()
 	began := time.Now()
 	t.Cleanup(func() { w.keep(t, name, began) })
-	s := &story{Story: &witness.Story{T: t, World: w.World, Title: name, Namespace: "e2e-" + name}, site: w}
+	s := &story{Story: &witness.Story{T: t, World: w.World, Title: name, Namespace: "e2e-" + name}, site: w, kube: w.kube}
 	if w.World != nil {
-		s.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}})
+		s.Create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace, Labels: map[string]string{witness.LabelStory: name}}})
 	}
 	tell(s)
 }
