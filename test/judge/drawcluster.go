@@ -117,6 +117,9 @@ func (d *draw) settle(p *corev1.Pod, n *corev1.Node) {
 		priority := int32(1000)
 		p.Spec.Priority = &priority
 		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable}}
+		if a := p.Spec.Affinity; a != nil && a.PodAffinity != nil { // a pod is nominated only to where it will fit
+			a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution = nil
+		}
 		d.victim(p, n)
 	case d.often(leaving, 10):
 		p.Status.Phase = corev1.PodSucceeded
