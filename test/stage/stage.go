@@ -206,9 +206,6 @@ func (s *Stage) StartController() (*Controller, error) {
 	})
 }
 
-// ControllerKubeconfig is the file with the controller's service account.
-func (s *Stage) ControllerKubeconfig() string { return s.kubeconfig }
-
 // Controllers answers every controller that was started, in that order, those that ended included.
 func (s *Stage) Controllers() []*Controller {
 	s.mu.Lock()

@@ -30,18 +30,42 @@ spec:
       containers: [{name: plugin, image: "nvcr.io/nvidia/k8s-device-plugin:v0.18.0"}]
 `
 
+// looker has the controller's rights. It is another account, since what the controller itself is refused fails the stories: it would never ask.
+const looker = `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: looker, namespace: slipway}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: looker}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: slipway}
+subjects: [{kind: ServiceAccount, name: looker, namespace: slipway}]
+`
+
 // TestPreflight: the production binary looks with the rights that the controller has, in the cluster and in AWS, before the controller ever ran.
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	w := open(t, stage.Options{WithoutController: true})
-	found := lookAhead(t, w)
+	if err := cluster.ApplyManifests(t.Context(), w.Cluster.Config, []byte(looker)); err != nil {
+		t.Fatal(err)
+	}
+	_, text, err := w.Cluster.KubeconfigForServiceAccount(t.Context(), stage.Namespace, "looker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found := lookAhead(t, w, kubeconfig)
 	if r := found["device plugin"]; r.Status != preflight.Fail || !strings.Contains(r.Remedy, "helm install") {
 		t.Errorf("without a device plugin: %+v", r)
 	}
 	if err := cluster.ApplyManifests(t.Context(), w.Cluster.Config, []byte(devicePlugin)); err != nil {
 		t.Fatal(err)
 	}
-	found = lookAhead(t, w)
+	found = lookAhead(t, w, kubeconfig)
 	for check, want := range map[string]preflight.Status{
 		"credentials": preflight.OK, "cluster": preflight.OK, "catalogue": preflight.OK, "queue": preflight.OK, "queue policy": preflight.OK,
 		"queue rules": preflight.OK, "spot role": preflight.OK, "quota L-DB2E81BA": preflight.OK, "CRDs": preflight.OK, "node class default": preflight.OK,
@@ -60,8 +84,8 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// lookAhead runs slipway preflight as the controller, and answers its results by their check.
-func lookAhead(t *testing.T, w *world) map[string]preflight.Result {
+// lookAhead runs slipway preflight, and answers its results by their check.
+func lookAhead(t *testing.T, w *world, kubeconfig string) map[string]preflight.Result {
 	t.Helper()
 	root, err := program.Root()
 	if err != nil {
@@ -69,7 +93,7 @@ func lookAhead(t *testing.T, w *world) map[string]preflight.Result {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(root, "bin", "slipway"), "preflight", "--kubeconfig", w.ControllerKubeconfig(),
+	cmd := exec.CommandContext(ctx, filepath.Join(root, "bin", "slipway"), "preflight", "--kubeconfig", kubeconfig,
 		"--cluster-name", stage.ClusterName, "--interruption-queue", stage.QueueName, "-o", "json")
 	cmd.Env = append(os.Environ(), w.Environment()...)
 	text, err := cmd.Output()
