@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-sh/slipway/pkg/apis/crds"
 	"github.com/slipway-sh/slipway/pkg/apis/crds/admit"
@@ -112,8 +113,7 @@ func load(t testing.TB) definitions {
 }
 
 // refused answers why the API server would not take what an import made, or nil.
-func (d definitions) refused(t testing.TB, r *Result) []string {
-	t.Helper()
+func (d definitions) refused(t interface{ Fatal(...any) }, r *Result) []string {
 	files, err := r.Files()
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,11 @@ func (d definitions) refused(t testing.TB, r *Result) []string {
 	var all []string
 	for _, f := range files {
 		var object map[string]any
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(read(t, f.YAML)[0].JSON, &object); err != nil {
+		text, err := yaml.YAMLToJSON(f.YAML)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(text, &object); err != nil {
 			t.Fatal(err)
 		}
 		crd := d.provisioner

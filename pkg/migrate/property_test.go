@@ -84,7 +84,11 @@ func TestImportAccountsForEveryLeaf(t *testing.T) {
 		d := all[rapid.IntRange(0, len(all)-1).Draw(t, "document")]
 		object := tree(t, d)
 		for range rapid.IntRange(0, 4).Draw(t, "changes") {
-			change(t, object)
+			if fields := known[d.Kind]; len(fields) > 0 && rapid.Bool().Draw(t, "known") {
+				place(t, object, fields)
+			} else {
+				change(t, object)
+			}
 		}
 		text, err := yaml.Marshal(object)
 		if err != nil {
@@ -98,11 +102,67 @@ func TestImportAccountsForEveryLeaf(t *testing.T) {
 			imported++
 		}
 		if err := lawful(t, documents); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v\nof\n%s", err, text)
 		}
 	})
 	if imported < 30 {
 		t.Errorf("only %d were imported: the generator no longer tests much", imported)
+	}
+}
+
+// known are the fields of each kind that the tables have, as patterns.
+var known = map[string][]string{
+	"NodePool": fieldsOf(nodePoolRules()), "EC2NodeClass": fieldsOf(nodeClassRules()), "Provisioner": fieldsOf(provisionerRules()),
+	"AWSNodeTemplate": fieldsOf(nodeTemplateRules()), "ClusterConfig": fieldsOf(clusterRules()),
+}
+
+func fieldsOf(rules []Rule) []string {
+	var fields []string
+	for _, r := range rules {
+		for _, of := range append(r.Of, "") {
+			fields = append(fields, strings.TrimSuffix(r.Field+"."+of, "."))
+		}
+	}
+	return slices.DeleteFunc(fields, func(f string) bool { return f == "**" || f == "apiVersion" || f == "kind" })
+}
+
+// place puts a value where one of the known fields stands, and makes what is above it.
+func place(t *rapid.T, object map[string]any, fields []string) {
+	words := strings.Split(rapid.SampledFrom(fields).Draw(t, "field"), ".")
+	value := rapid.SampledFrom([]any{"x", "", "10", "1h", "50%", "spot", "RAID0", "sg-0123456789abcdef0", int64(0), int64(7), int64(-1), true, false, []any{"a", "b"},
+		[]any{map[string]any{}}, map[string]any{"a": "b"}}).Draw(t, "value")
+	var at any = object
+	for i, word := range words {
+		last := i == len(words)-1
+		switch v := at.(type) {
+		case map[string]any:
+			if strings.HasPrefix(word, "*") {
+				word = rapid.SampledFrom([]string{"a", "example.com/b", "nvidia.com/gpu", "memory"}).Draw(t, "key")
+			}
+			if last {
+				v[word] = value
+				return
+			}
+			if !isContainer(v[word]) {
+				v[word] = map[string]any{}
+				if words[i+1] == "*" && rapid.Bool().Draw(t, "list") {
+					v[word] = []any{map[string]any{}}
+				}
+			}
+			at = v[word]
+		case []any:
+			if len(v) == 0 {
+				return
+			}
+			n := rapid.IntRange(0, len(v)-1).Draw(t, "item")
+			if last {
+				v[n] = value
+				return
+			}
+			at = v[n]
+		default:
+			return
+		}
 	}
 }
 
