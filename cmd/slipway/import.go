@@ -29,6 +29,10 @@ type importFlags struct {
 	migrate    migrate.Config
 }
 
+// errNothing: there is nothing to read, which no empty result may hide.
+var errNothing = errors.New("nothing to import: there is no object in the files, nor one of Karpenter's in the cluster; " +
+	"node groups of cluster-autoscaler are read from eksctl's ClusterConfig: use --filename")
+
 const importHelp = `Write Provisioners and EC2NodeClasses that mean what Karpenter's objects or eksctl's node groups mean, and list what differs.
 
 It reads NodePools and EC2NodeClasses of Karpenter (v1, v1beta1), Provisioners (v1alpha5) and AWSNodeTemplates (v1alpha1), and the node groups of
@@ -77,6 +81,9 @@ func (f *importFlags) run(ctx context.Context, stdin io.Reader, out, report io.W
 			return err
 		}
 		documents = append(documents, live...)
+	}
+	if len(documents) == 0 {
+		return errNothing
 	}
 	result, err := migrate.Import(documents, f.migrate)
 	if err != nil {

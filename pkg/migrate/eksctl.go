@@ -125,8 +125,9 @@ func (s *groupSource) read(im *importing) {
 	old := &karpenterv1alpha5.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	old.Spec.ProviderRef = &karpenterv1alpha5.ProviderRef{Kind: "EC2NodeClass", Name: name}
 	old.Spec.Requirements = s.requirements()
-	old.Spec.Labels = s.labels()
-	old.Spec.Taints = s.taintsOf()
+	labels, taints := s.tagged()
+	old.Spec.Labels = s.labels(labels)
+	old.Spec.Taints = append(s.taintsOf(), taints...)
 	if s.in.MaxSize != nil {
 		old.Spec.Limits = &karpenterv1alpha5.Limits{Resources: corev1.ResourceList{v1alpha1.LimitNodes: *resource.NewQuantity(max(0, *s.in.MaxSize), resource.DecimalSI)}}
 	}
@@ -149,8 +150,7 @@ func (s *groupSource) read(im *importing) {
 	if name != s.in.Name {
 		s.ledger.say(Entry{Outcome: Approximated, Ours: "metadata.name", Message: "as " + name}, s.at.with("name"))
 	}
-	s.ledger.silence(s.at.String()+" idle", Entry{Outcome: Approximated, Ours: "spec.disruption.idleAfter",
-		Message: "a node goes after " + native.Spec.Disruption.IdleAfter + " without a GPU pod, where cluster-autoscaler waits for 10 minutes unless told otherwise"})
+	s.idle(&native)
 	im.provisioners = append(im.provisioners, native)
 	im.nodeClasses = append(im.nodeClasses, s.nodeClass(im, name))
 	s.report.Made = append(s.report.Made, "EC2NodeClass "+name, "Provisioner "+name)
@@ -209,13 +209,12 @@ func (s *groupSource) markets() []string {
 	return []string{"spot", "on-demand"}
 }
 
-// labels leaves out those that follow from the machine: every node of Slipway's has them by itself.
-func (s *groupSource) labels() map[string]string {
-	labels := map[string]string{}
+// labels adds the group's own to others, but for those that follow from the machine: every node of Slipway's has them by itself.
+func (s *groupSource) labels(labels map[string]string) map[string]string {
 	for _, key := range slices.Sorted(maps.Keys(s.in.Labels)) {
-		switch domain, _, _ := strings.Cut(key, "/"); {
+		switch {
 		case key == v1alpha1.LabelAccelerator: // see accelerator
-		case domain == "alpha.eksctl.io" || domain == v1alpha1.Group:
+		case ownLabel(key):
 			s.ledger.say(Entry{Outcome: NotCarried, Message: "the label is eksctl's or Slipway's own to set"}, s.at.with("labels", key))
 		default:
 			labels[key] = s.in.Labels[key]
@@ -244,23 +243,27 @@ func (s *groupSource) accelerator(native *v1alpha1.Provisioner) {
 	s.ledger.say(e, s.at.with("labels", v1alpha1.LabelAccelerator))
 }
 
-// taintsOf reads a list of taints, or the map key: value:effect of earlier versions.
+// taintsOf are the taints that may be carried.
 func (s *groupSource) taintsOf() []corev1.Taint {
+	list := s.groupTaints()
+	if list == nil {
+		s.ledger.say(Entry{Outcome: NotCarried, Message: "it is neither a list of taints nor a map of them: write spec.template.taints"}, s.at.with("taints"))
+	}
+	return s.opened.taints(list, s.at.with("taints"))
+}
+
+// groupTaints reads a list of taints, or the map key: value:effect of earlier versions; nil: it is neither.
+func (s *groupSource) groupTaints() []corev1.Taint {
 	var list []corev1.Taint
 	if json.Unmarshal(s.in.Taints, &list) == nil {
-		return s.opened.taints(list, s.at.with("taints"))
+		return list
 	}
 	var pairs map[string]string
 	if json.Unmarshal(s.in.Taints, &pairs) != nil {
-		s.ledger.say(Entry{Outcome: NotCarried, Message: "it is neither a list of taints nor a map of them: write spec.template.taints"}, s.at.with("taints"))
 		return nil
 	}
 	for _, key := range slices.Sorted(maps.Keys(pairs)) {
-		value, effect, found := strings.Cut(pairs[key], ":")
-		if !found {
-			value, effect = "", value
-		}
-		list = append(list, corev1.Taint{Key: key, Value: value, Effect: corev1.TaintEffect(effect)})
+		list = append(list, taintOf(key, pairs[key]))
 	}
 	return list
 }

@@ -137,17 +137,17 @@ func open(o opened, group, version string, d manifest.Document) (source, error) 
 	if o.name == "" && group != "eksctl.io" {
 		return nil, errors.New("metadata.name is required")
 	}
-	decode := func(into any) error { return kjson.UnmarshalCaseSensitivePreserveInts(d.JSON, into) }
+	decode := func(into any) error { return decode(d, o.ledger, into) }
 	switch {
 	case group == "karpenter.sh" && d.Kind == "NodePool" && (version == "v1" || version == "v1beta1"):
 		s := &poolSource{opened: o, beta: version == "v1beta1"}
-		return s, decode(&s.in)
+		return s, cmp.Or(decode(&s.in), unknownOperator(s.in.Spec.Template.Spec.Requirements, poolPaths.requirements))
 	case group == "karpenter.k8s.aws" && d.Kind == "EC2NodeClass" && (version == "v1" || version == "v1beta1"):
 		s := &classSource{opened: o, beta: version == "v1beta1"}
 		return s, decode(&s.in)
 	case group == "karpenter.sh" && d.Kind == "Provisioner" && version == "v1alpha5":
 		s := &oldPoolSource{opened: o}
-		return s, decode(&s.in)
+		return s, cmp.Or(decode(&s.in), unknownOperator(s.in.Spec.Requirements, oldPaths.requirements))
 	case group == "karpenter.k8s.aws" && d.Kind == "AWSNodeTemplate" && version == "v1alpha1":
 		s := &classSource{opened: o, old: &nodeTemplate{}}
 		return s, decode(s.old)

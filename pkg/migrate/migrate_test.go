@@ -152,11 +152,13 @@ func TestImportRefuses(t *testing.T) {
 	class := "apiVersion: karpenter.k8s.aws/v1\nkind: EC2NodeClass\nmetadata: {name: a}\nspec: {role: r}\n"
 	for name, tc := range map[string]struct{ text, want string }{
 		"no name":              {strings.Replace(pool, "NAME", `""`, 1), "metadata.name is required"},
-		"a text for a number":  {strings.Replace(pool, "spec: {", "spec: {weight: heavy, ", 1), "weight"},
+		"a text for a number":  {strings.Replace(pool, "spec: {", "spec: {weight: heavy, ", 1), `spec.weight is "heavy": write a whole number`},
+		"two wrong fields":     {strings.Replace(pool, "spec: {", "spec: {weight: heavy, limits: {cpu: 1, memory: lots}, ", 1), `spec.limits.memory is "lots": write a quantity`},
+		"unknown operator":     {strings.Replace(pool, "operator: In", "operator: Among", 1), `spec.template.spec.requirements[0].operator is "Among": write one of`},
 		"two of one name":      {strings.Replace(pool, "NAME", "a", 1) + "---\n" + strings.Replace(pool, "NAME", "a", 1), "several sources make a Provisioner called a"},
 		"two classes":          {class + "---\n" + class, "another class of this name"},
 		"a class and a group":  {class + "---\napiVersion: eksctl.io/v1alpha5\nkind: ClusterConfig\nmanagedNodeGroups: [{name: a, instanceType: g5.xlarge}]\n", "several sources make a EC2NodeClass called a"},
-		"requirements no list": {"apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: a}\nspec: {template: {spec: {requirements: {}}}}\n", "requirements"},
+		"requirements no list": {"apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: {name: a}\nspec: {template: {spec: {requirements: {}}}}\n", "spec.template.spec.requirements is {}: write a list"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := Import(read(t, []byte(tc.text)), Config{}); err == nil || !strings.Contains(err.Error(), tc.want) {
