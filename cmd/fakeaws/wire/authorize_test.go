@@ -155,16 +155,64 @@ func TestOnlyOwnMachinesEnd(t *testing.T) {
 func TestForeignThingsAreDenied(t *testing.T) {
 	f := open(t, underPolicy(t, nil))
 	sdk := f.sdk // the controller's
-	admin := open(t, nil)
 	ctx := t.Context()
-	client := ec2.NewFromConfig(sdk)
+	client, profiles := ec2.NewFromConfig(sdk), iam.NewFromConfig(sdk)
+	admin := sdk.Copy()
+	admin.Credentials = credentials.NewStaticCredentialsProvider(wire.Administrator, "SECRET", "")
 	tagless := &ec2.CreateLaunchTemplateInput{LaunchTemplateName: aws.String("foreign"),
-		LaunchTemplateData: &types.RequestLaunchTemplateData{ImageId: aws.String(imageID(t, ec2.NewFromConfig(admin.sdk)))}}
+		LaunchTemplateData: &types.RequestLaunchTemplateData{ImageId: aws.String(imageID(t, client))}}
+	if _, err := ec2.NewFromConfig(admin).CreateLaunchTemplate(ctx, tagless); err != nil {
+		t.Fatalf("the administrator's template without tags: %v", err)
+	}
+	own, err := launchOne(t, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template, err := adapter(t, f).Templates.Resolve(ctx, nodeClass())
+	if err != nil {
+		t.Fatal(err)
+	}
+	prod := []types.Tag{{Key: aws.String("kubernetes.io/cluster/prod"), Value: aws.String("owned")}, {Key: aws.String("eks:eks-cluster-name"), Value: aws.String("prod")},
+		{Key: aws.String("slipway.sh/provisioner"), Value: aws.String("gpu")}, {Key: aws.String("slipway.sh/claim-uid"), Value: aws.String("u")}}
 	for name, tc := range map[string]struct {
 		code string
 		call func() error
 	}{
 		"a template without tags": {"UnauthorizedOperation", func() error { _, err := client.CreateLaunchTemplate(ctx, tagless); return err }},
+		"deleting another's template": {"UnauthorizedOperation", func() error {
+			_, err := client.DeleteLaunchTemplate(ctx, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: tagless.LaunchTemplateName})
+			return err
+		}},
+		"a fleet from another's template": {"UnauthorizedOperation", func() error {
+			_, err := client.CreateFleet(ctx, fleet("x", "foreign", "g5.xlarge"))
+			return err
+		}},
+		"a machine without tags": {"UnauthorizedOperation", func() error {
+			_, err := client.RunInstances(ctx, &ec2.RunInstancesInput{MinCount: aws.Int32(1), MaxCount: aws.Int32(1), ImageId: tagless.LaunchTemplateData.ImageId})
+			return err
+		}},
+		"a machine for another cluster": {"UnauthorizedOperation", func() error {
+			_, err := client.RunInstances(ctx, &ec2.RunInstancesInput{MinCount: aws.Int32(1), MaxCount: aws.Int32(1), ImageId: tagless.LaunchTemplateData.ImageId,
+				TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeInstance, Tags: prod}, {ResourceType: types.ResourceTypeVolume, Tags: prod}}})
+			return err
+		}},
+		"giving an own machine away": {"UnauthorizedOperation", func() error {
+			_, err := client.CreateTags(ctx, &ec2.CreateTagsInput{Resources: []string{own.Instance.ID}, Tags: prod})
+			return err
+		}},
+		"another role in an own profile": {"AccessDenied", func() error {
+			_, err := profiles.AddRoleToInstanceProfile(ctx, &iam.AddRoleToInstanceProfileInput{
+				InstanceProfileName: aws.String(template.InstanceProfile), RoleName: aws.String("admin")})
+			return err
+		}},
+		"a profile without tags": {"AccessDenied", func() error {
+			_, err := profiles.CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: aws.String("slipway-demo-0123456789abcdef")})
+			return err
+		}},
+		"looking at another role": {"AccessDenied", func() error {
+			_, err := profiles.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String("admin")})
+			return err
+		}},
 		"another queue": {"AccessDeniedException", func() error {
 			_, err := sqs.NewFromConfig(sdk).GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: aws.String("other")})
 			return err
@@ -179,16 +227,15 @@ func TestForeignThingsAreDenied(t *testing.T) {
 			return err
 		}},
 		"another's profile": {"AccessDenied", func() error {
-			_, err := iam.NewFromConfig(sdk).AddRoleToInstanceProfile(ctx, &iam.AddRoleToInstanceProfileInput{
+			_, err := profiles.AddRoleToInstanceProfile(ctx, &iam.AddRoleToInstanceProfileInput{
 				InstanceProfileName: aws.String("admins"), RoleName: aws.String("admin")})
 			return err
 		}},
 	} {
 		t.Run(name, func(t *testing.T) { wantCode(t, tc.call(), tc.code) })
 	}
-	sdk.Credentials = credentials.NewStaticCredentialsProvider(wire.Administrator, "SECRET", "")
-	if _, err := ec2.NewFromConfig(sdk).CreateLaunchTemplate(ctx, tagless); err != nil {
-		t.Errorf("the administrator's template without tags: %v", err)
+	if machines := f.cloud.Machines(); len(machines) != 1 {
+		t.Errorf("there are %d machines; want the own one", len(machines))
 	}
 }
 
