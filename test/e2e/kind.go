@@ -16,6 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -133,14 +134,15 @@ func (k *kind) install(ctx context.Context, image string, flags []string) error 
 	if err := cluster.ApplyManifests(ctx, k.config, text.Bytes()); err != nil {
 		return err
 	}
-	for begin := time.Now(); ; time.Sleep(200 * time.Millisecond) {
-		if _, err = k.aws.Journal(); err == nil {
-			return nil
-		}
-		if time.Since(begin) > kindWaits {
-			return fmt.Errorf("waiting for fakeaws: %w", err)
-		}
+	var last error
+	err = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, kindWaits, true, func(context.Context) (bool, error) {
+		_, last = k.aws.Journal()
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for fakeaws: %w: %w", err, last)
 	}
+	return nil
 }
 
 // run runs a command; what it printed is part of its error.
