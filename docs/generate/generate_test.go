@@ -58,23 +58,26 @@ func TestMetricWithoutHelpIsRefused(t *testing.T) {
 	}
 }
 
-// A table goes between its marks, text around them stays, and a page that lost its marks is an error.
-func TestMigrationTables(t *testing.T) {
+// Tables and imports go between their marks, text around them stays, and a page that lost its marks is an error.
+func TestMigratePage(t *testing.T) {
 	page := "before\n"
 	for _, kind := range []string{"Provisioner", "AWSNodeTemplate", "NodePool", "EC2NodeClass", "ClusterConfig"} {
 		page += "<!-- fields of " + kind + " -->\nOUTDATED\n<!-- end -->\nafter " + kind + "\n"
 	}
-	once, err := migrationTables(page)
+	for _, name := range examples {
+		page += "<!-- import of " + name + " -->\nOUTDATED\n<!-- end -->\n"
+	}
+	once, err := migratePage("../..", page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(once, "OUTDATED") || !strings.Contains(once, "before\n") || !strings.Contains(once, "after NodePool\n") || !strings.Contains(once, "`spec.weight`") {
+	if strings.Contains(once, "OUTDATED") || !strings.Contains(once, "before\n") || !strings.Contains(once, "after NodePool\n") || !strings.Contains(once, "`spec.weight`") || !strings.Contains(once, "docs/examples/eksctl.yaml: document 1 (ClusterConfig") {
 		t.Error(once)
 	}
-	if twice, err := migrationTables(once); err != nil || twice != once {
+	if twice, err := migratePage("../..", once); err != nil || twice != once {
 		t.Error("a second time it is another page", err)
 	}
-	if _, err := migrationTables(strings.Replace(page, "fields of NodePool", "", 1)); err == nil {
+	if _, err := migratePage("../..", strings.Replace(page, "fields of NodePool", "", 1)); err == nil {
 		t.Error("lost marks were not noticed")
 	}
 }

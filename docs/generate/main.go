@@ -45,7 +45,7 @@ func pages(root string) []page {
 		reference("reasons.md", reasonPage),
 		reference("events.md", eventPage),
 		reference("labels-and-annotations.md", labelPage),
-		{"migrate.md", migrationTables},
+		{"migrate.md", func(before string) (string, error) { return migratePage(root, before) }},
 	}
 }
 
