@@ -1,4 +1,4 @@
-// Package slipway holds the tests of the house itself: which package may import which, and why.
+// Package slipway holds the tests of the house itself: which package may import which and why, and that pages speak of what is there.
 package slipway
 
 import (
