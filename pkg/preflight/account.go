@@ -2,6 +2,7 @@ package preflight
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,15 +57,22 @@ func (s *survey) queue(ctx context.Context) {
 			Remedy: "make one with deploy/cloudformation or deploy/terraform, and set --interruption-queue here and interruptionQueue of the chart"})
 		return
 	}
-	if err := s.AWS.ReadQueue(ctx); err != nil {
+	err := s.AWS.ReadQueue(ctx)
+	if denied := (*cloud.DeniedError)(nil); errors.As(err, &denied) {
+		s.Report(Result{Check: "queue", Status: Fail, Message: denied.Error(),
+			Remedy: "see that the name is right: the policy allows " + denied.Action + " on one queue only; that of deploy/cloudformation is named slipway- and the cluster's name"})
+		return
+	}
+	if err != nil {
 		s.failed("queue", err)
 		return
 	}
+	s.queueRead = true
 	s.ok("queue", "%s is there and can be read", s.Queue)
 }
 
 func (s *survey) rules(ctx context.Context) {
-	if s.Queue == "" {
+	if !s.queueRead {
 		return
 	}
 	accepts, err := s.AWS.QueueAcceptsEvents(ctx)
@@ -103,9 +111,6 @@ func (s *survey) spotRole(ctx context.Context) {
 	}
 }
 
-// smallestVCPUs is what the smallest GPU machine has: g4dn.xlarge, g5.xlarge, g6.xlarge. The smallest P machines are p3.2xlarge with 8.
-const smallestVCPUs = 4
-
 func (s *survey) quotas(ctx context.Context) {
 	quotas, err := s.AWS.VCPUQuotas(ctx)
 	if err != nil {
@@ -113,24 +118,17 @@ func (s *survey) quotas(ctx context.Context) {
 		return
 	}
 	status := Warn
-	if !slices.ContainsFunc(quotas, func(q aws.VCPUQuota) bool { return q.Limit >= smallestVCPUs }) {
+	if !slices.ContainsFunc(quotas, func(q aws.VCPUQuota) bool { return q.Limit >= q.Smallest }) {
 		status = Fail // as in a new account
 	}
 	for _, q := range quotas {
 		check := "quota " + q.Code
 		said := fmt.Sprintf("%s: %d of %d vCPUs are in use", q.Name, q.Used, q.Limit)
-		if q.Limit-q.Used >= smallestVCPUs {
+		if q.Limit-q.Used >= q.Smallest {
 			s.ok(check, "%s", said)
 			continue
 		}
-		s.Report(Result{Check: check, Status: status, Message: said + ": no " + market(q.Market) + " machine of these families can be launched",
+		s.Report(Result{Check: check, Status: status, Message: said + fmt.Sprintf("; the smallest such machine takes %d", q.Smallest),
 			Remedy: fmt.Sprintf("aws service-quotas request-service-quota-increase --region %s --service-code ec2 --quota-code %s --desired-value N, unless none is wanted", s.AWS.Region, q.Code)})
 	}
-}
-
-func market(m cloud.Market) string {
-	if m == cloud.Spot {
-		return "spot"
-	}
-	return "on-demand"
 }

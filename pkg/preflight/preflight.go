@@ -61,6 +61,7 @@ const checkTimeout = 45 * time.Second
 type survey struct {
 	Config
 	authentic      bool // AWS knows the credentials
+	queueRead      bool
 	snapshot       cloud.Snapshot
 	family         map[string]string // of the images of each class that resolved
 	terminateTried bool

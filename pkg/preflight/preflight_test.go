@@ -191,7 +191,7 @@ func TestEachFaultIsFound(t *testing.T) {
 		"another cluster":       {func(a *account) { a.aws.ClusterName = "other"; a.wire.Policy = nil }, "cluster", preflight.Fail, `no cluster "other"`},
 		"no queue is named":     {func(a *account) { a.aws.InterruptionQueue = "" }, "queue", preflight.Warn, "without warning"},
 		"no such queue":         {func(a *account) { a.aws.InterruptionQueue = "x"; a.wire.Policy = nil }, "queue", preflight.Fail, "create it"},
-		"a queue of others":     {func(a *account) { a.aws.InterruptionQueue = "x" }, "queue", preflight.Fail, "allow sqs:GetQueueUrl"},
+		"a queue of others":     {func(a *account) { a.aws.InterruptionQueue = "x" }, "queue", preflight.Fail, "see that the name is right"},
 		"rules cannot be seen":  {func(a *account) { a.lines = []string{"deny ListRuleNamesByTarget"} }, "queue rules", preflight.Skip, "events:ListRuleNamesByTarget"},
 		"never bought spot":     {func(a *account) { a.wire.WithoutSpotRole = true; a.wire.Policy = nil }, "spot role", preflight.Warn, "create-service-linked-role"},
 		"quotas cannot be seen": {func(a *account) { a.lines = []string{"deny GetServiceQuota"} }, "quotas", preflight.Skip, "servicequotas:GetServiceQuota"},
@@ -210,8 +210,8 @@ func TestEachFaultIsFound(t *testing.T) {
 		"a quota of nothing": {func(a *account) { a.sim.Quotas = map[sim.QuotaKey]int{{Market: cloud.OnDemand, Bucket: "P"}: 0} }, "quota L-417A185B", preflight.Warn, "request-service-quota-increase"},
 		"a quota that is used up": {func(a *account) {
 			a.machine = ours
-			a.sim.Quotas = map[sim.QuotaKey]int{{Market: cloud.Spot, Bucket: "G and VT"}: 50}
-		}, "quota L-3819A6DF", preflight.Warn, "48 of 50"},
+			a.sim.Quotas = map[sim.QuotaKey]int{{Market: cloud.Spot, Bucket: "G and VT"}: 49}
+		}, "quota L-3819A6DF", preflight.Warn, "48 of 49 vCPUs are in use; the smallest such machine takes 2"},
 		"no subnet": {func(a *account) { a.class.Spec.SubnetSelectorTerms[0].Tags = map[string]string{"a": "b"} }, "node class default", preflight.Fail, "spec.subnetSelectorTerms"},
 		"no security group": {func(a *account) {
 			a.class.Spec.SecurityGroupSelectorTerms = []v1alpha1.SecurityGroupSelectorTerm{{ID: "sg-0"}}

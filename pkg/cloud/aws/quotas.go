@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
+	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
 )
 
 // VCPUQuota is a quota of running machines in the account and region, all of them, not only this cluster's.
@@ -19,6 +20,8 @@ type VCPUQuota struct {
 	Market cloud.Market
 	Limit  int64 // vCPUs
 	Used   int64 // vCPUs that run or are being launched
+	// Smallest is the vCPUs of the smallest machine with GPUs that counts against it, of those that Slipway knows.
+	Smallest int64
 }
 
 // vCPUQuotas are EC2's quotas for machines with GPUs, from Service Quotas' console and EC2's user guide. Spot alone counts P5 apart.
@@ -77,12 +80,27 @@ func (s *Survey) vCPUUsage(ctx context.Context) (map[string]int64, error) {
 	return used, nil
 }
 
+// smallestMachines answers the vCPUs of the smallest machine by quota code.
+func smallestMachines() map[string]int64 {
+	smallest := map[string]int64{}
+	for _, t := range catalogue.Embedded().Types {
+		for _, market := range []cloud.Market{cloud.Spot, cloud.OnDemand} {
+			key := quotaCode(t.Name, market)
+			if known, seen := smallest[key]; !seen || int64(t.VCPUs) < known {
+				smallest[key] = int64(t.VCPUs)
+			}
+		}
+	}
+	return smallest
+}
+
 // VCPUQuotas answers every quota for machines with GPUs with its usage to heed. It stops at the first that Service Quotas refuses.
 func (s *Survey) VCPUQuotas(ctx context.Context) ([]VCPUQuota, error) {
 	used, err := s.vCPUUsage(ctx)
 	if err != nil {
 		return nil, err
 	}
+	smallest := smallestMachines()
 	var quotas []VCPUQuota
 	for _, q := range vCPUQuotas {
 		out, err := s.quotas.GetServiceQuota(ctx, &servicequotas.GetServiceQuotaInput{ServiceCode: awssdk.String("ec2"), QuotaCode: awssdk.String(q.Code)})
@@ -92,7 +110,7 @@ func (s *Survey) VCPUQuotas(ctx context.Context) ([]VCPUQuota, error) {
 		if out.Quota != nil {
 			q.Limit = int64(awssdk.ToFloat64(out.Quota.Value))
 		}
-		q.Used = used[q.Code]
+		q.Used, q.Smallest = used[q.Code], smallest[q.Code]
 		quotas = append(quotas, q)
 	}
 	return quotas, nil
