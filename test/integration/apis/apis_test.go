@@ -71,6 +71,7 @@ func TestAPIs(t *testing.T) {
 	runReconciler(t, c)
 	t.Run("the design's manifest is carried over", func(t *testing.T) { w.carriedOver(t, c) })
 	t.Run("a stranger's Provisioner is left alone", w.stranger)
+	t.Run("what is imported is accepted", func(t *testing.T) { w.imported(t, c) })
 }
 
 // installKarpenter installs the optional CRD, and checks that Served notices.
