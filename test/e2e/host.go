@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -205,15 +207,13 @@ func (h *host) address(pod *corev1.Pod, port int32) (string, error) {
 	return address, nil
 }
 
-// gather copies the volumes of the pods that run: the Views.
+// volumes is where the directories of all pods' volumes are, also of those that have ended.
+func (h *host) volumes() string { return filepath.Join(h.cluster.Dir, "volumes") }
+
+// gather copies them: the Views.
 func (h *host) gather(directory string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var errs []error
-	for _, p := range h.pods {
-		for name, from := range p.volumes {
-			errs = append(errs, replaceCopy(filepath.Join(directory, p.pod.Name, name), from))
-		}
+	if _, err := os.Stat(h.volumes()); errors.Is(err, fs.ErrNotExist) {
+		return nil // no pod had one
 	}
-	return errors.Join(errs...)
+	return replaceCopy(directory, h.volumes())
 }

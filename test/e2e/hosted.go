@@ -173,15 +173,15 @@ func (p *hosted) prepare() (arguments, environment []string, err error) {
 			return nil, nil, err
 		}
 	}
-	directory := filepath.Join(p.host.cluster.Dir, "pods", string(p.pod.UID))
 	for _, v := range p.pod.Spec.Volumes {
 		if v.EmptyDir != nil {
-			p.volumes[v.Name] = filepath.Join(directory, v.Name)
+			p.volumes[v.Name] = filepath.Join(p.host.volumes(), p.pod.Name, v.Name)
 			if err := os.MkdirAll(p.volumes[v.Name], 0o755); err != nil {
 				return nil, nil, fmt.Errorf("making volume %s: %w", v.Name, err)
 			}
 		}
 	}
+	directory := filepath.Join(p.host.cluster.Dir, "pods", p.pod.Name)
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("making the pod's directory: %w", err)
 	}
