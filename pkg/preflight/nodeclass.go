@@ -42,7 +42,7 @@ func (s *survey) classes(ctx context.Context) []*v1alpha1.EC2NodeClass {
 // customResources looks at Slipway's kinds, and answers the node classes.
 func (s *survey) customResources(ctx context.Context) []v1alpha1.EC2NodeClass {
 	var classes v1alpha1.EC2NodeClassList
-	for _, list := range []client.ObjectList{&v1alpha1.ProvisionerList{}, &v1alpha1.NodeClaimList{}, &classes} {
+	for _, list := range []client.ObjectList{&s.provisioners, &v1alpha1.NodeClaimList{}, &classes} {
 		err := s.Cluster.List(ctx, list)
 		kind := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", list), "*v1alpha1."), "List")
 		switch {

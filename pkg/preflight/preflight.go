@@ -63,7 +63,8 @@ type survey struct {
 	authentic      bool // AWS knows the credentials
 	queueRead      bool
 	snapshot       cloud.Snapshot
-	family         map[string]string // of the images of each class that resolved
+	family         map[string]string        // of the images of each class that resolved
+	provisioners   v1alpha1.ProvisionerList // of the cluster
 	terminateTried bool
 }
 

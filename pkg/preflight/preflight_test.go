@@ -227,6 +227,23 @@ func TestEachFaultIsFound(t *testing.T) {
 		"no prices":           {func(a *account) { a.wire.Pricing = false }, "catalogue Pricing", preflight.Warn, "used instead"},
 		"no device plugin":    {func(a *account) { a.kube = a.kube[1:] }, "device plugin", preflight.Fail, "nvdp/nvidia-device-plugin"},
 		"Bottlerocket has it": {func(a *account) { a.kube = nil; a.class.Spec.AMISelectorTerms[0].Alias = "bottlerocket@latest" }, "device plugin", preflight.OK, "inside"},
+		"a plugin that other labels call": {func(a *account) {
+			a.kube = append(a.kube, provisioner())
+			a.kube[0].(*appsv1.DaemonSet).Spec.Template.Spec.NodeSelector = map[string]string{"feature.node.kubernetes.io/pci-10de.present": "true"}
+		}, "device plugin", preflight.Fail, "kube-system/nvdp would not come onto nodes of Provisioner gpu"},
+		"what calls it will be found": {func(a *account) {
+			a.kube = append(a.kube, provisioner())
+			spec := &a.kube[0].(*appsv1.DaemonSet).Spec.Template.Spec
+			spec.NodeSelector = map[string]string{"feature.node.kubernetes.io/pci-10de.present": "true"}
+			spec.InitContainers = []corev1.Container{{Image: "registry.k8s.io/nfd/node-feature-discovery:v0.18.0"}}
+		}, "device plugin", preflight.OK, "kube-system/nvdp"},
+		"the label of NVIDIA's chart": {func(a *account) {
+			a.kube = append(a.kube, provisioner())
+			a.kube[0].(*appsv1.DaemonSet).Spec.Template.Spec.NodeSelector = map[string]string{"nvidia.com/gpu.present": "true", "team": "ml"}
+		}, "device plugin", preflight.OK, "kube-system/nvdp"},
+		"a taint keeps the plugin off": {func(a *account) {
+			a.kube = append(a.kube, provisioner(corev1.Taint{Key: "dedicated", Value: "gpu", Effect: corev1.TaintEffectNoSchedule}))
+		}, "device plugin", preflight.Fail, "give it tolerations"},
 		"the operator will": {func(a *account) {
 			a.kube[0].(*appsv1.DaemonSet).Spec.Template.Spec.Containers[0].Image = "registry.k8s.io/nfd/node-feature-discovery:v0.18.0"
 			a.kube[0].SetName("gpu-operator-node-feature-discovery-worker")
@@ -253,6 +270,11 @@ func TestEachFaultIsFound(t *testing.T) {
 			}
 		})
 	}
+}
+
+func provisioner(taints ...corev1.Taint) *v1alpha1.Provisioner {
+	return &v1alpha1.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: "gpu"}, Spec: v1alpha1.ProvisionerSpec{
+		NodeClassRef: v1alpha1.NodeClassRef{Name: "default"}, Template: v1alpha1.NodeTemplate{Taints: taints, Labels: map[string]string{"team": "ml"}}}}
 }
 
 // without answers a policy that allows all but one action.

@@ -68,6 +68,7 @@ const (
 	LabelGPUProduct          = "nvidia.com/gpu.product"                     // what GPU feature discovery will say: Tesla-T4
 	LabelGPUCount            = "nvidia.com/gpu.count"                       // of GPU feature discovery
 	LabelGPUMemory           = "nvidia.com/gpu.memory"                      // set by GPU feature discovery once it runs: not known before a launch, so a pod that selects on it is held
+	LabelGPUPresent          = "nvidia.com/gpu.present"                     // true on nodes with NVIDIA's GPUs: by it the device plugin's chart knows them where nobody runs node feature discovery
 	LabelZoneID              = "topology.k8s.aws/zone-id"                   // the zone by its ID, where it is known: use1-az1
 	ResourceGPU              = corev1.ResourceName("nvidia.com/gpu")        // whole GPUs
 	ResourceAMDGPU           = corev1.ResourceName("amd.com/gpu")           // whole GPUs

@@ -138,7 +138,7 @@ func DescribesMachine(key string) bool {
 	switch native := NativeKey(key); native {
 	case corev1.LabelOSStable, corev1.LabelArchStable, corev1.LabelInstanceTypeStable, corev1.LabelTopologyZone,
 		corev1.LabelTopologyRegion, v1alpha1.LabelZoneID, v1alpha1.LabelAccelerator,
-		v1alpha1.LabelGPUProduct, v1alpha1.LabelGPUCount, v1alpha1.LabelGPUMemory:
+		v1alpha1.LabelGPUProduct, v1alpha1.LabelGPUCount, v1alpha1.LabelGPUMemory, v1alpha1.LabelGPUPresent:
 		return true
 	default:
 		return strings.HasPrefix(native, awsDomain) || slices.Contains(v1alpha1.WellKnownLabels(), native)

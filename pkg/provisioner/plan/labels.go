@@ -95,7 +95,7 @@ func TypeLabels(t cloud.InstanceType) map[string]string {
 
 // discoveryLabels are those that GPU feature discovery will confirm once it runs on the node.
 func discoveryLabels(gpu cloud.GPU) map[string]string {
-	labels := map[string]string{v1alpha1.LabelGPUCount: strconv.Itoa(gpu.Count)}
+	labels := map[string]string{v1alpha1.LabelGPUCount: strconv.Itoa(gpu.Count), v1alpha1.LabelGPUPresent: "true"}
 	for _, p := range gpuProduct {
 		if p.name == gpu.Name && (p.memoryGiB == 0 || p.memoryGiB == gpu.MemoryMiB/1024) {
 			labels[v1alpha1.LabelGPUProduct] = p.product

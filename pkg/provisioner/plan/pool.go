@@ -192,7 +192,7 @@ func WellKnown(key string) bool {
 	case corev1.LabelInstanceTypeStable, corev1.LabelArchStable, corev1.LabelOSStable, corev1.LabelTopologyZone,
 		corev1.LabelTopologyRegion, corev1.LabelInstanceType, betaArch, betaOS, corev1.LabelFailureDomainBetaZone, corev1.LabelFailureDomainBetaRegion,
 		v1alpha1.LabelCapacityType, v1alpha1.KarpenterCapacityType, v1alpha1.LabelZoneID, v1alpha1.LabelAccelerator,
-		v1alpha1.LabelGPUProduct, v1alpha1.LabelGPUCount, v1alpha1.LabelGPUMemory,
+		v1alpha1.LabelGPUProduct, v1alpha1.LabelGPUCount, v1alpha1.LabelGPUMemory, v1alpha1.LabelGPUPresent,
 		v1alpha1.LabelProvisioner, v1alpha1.LabelNodeClass, v1alpha1.KarpenterProvisionerName, v1alpha1.KarpenterNodePool:
 		return true
 	}

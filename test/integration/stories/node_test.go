@@ -23,7 +23,7 @@ func (s *story) oldManifest() {
 	node := s.Node(pod.Spec.NodeName)
 	for key, want := range map[string]string{
 		v1alpha1.KarpenterCapacityType: "spot", v1alpha1.KarpenterInstancePrefix + "family": "g4dn", v1alpha1.KarpenterProvisionerName: "gpu",
-		v1alpha1.LabelAccelerator: "nvidia-tesla-t4", v1alpha1.LabelGPUProduct: "Tesla-T4", v1alpha1.LabelGPUCount: "1",
+		v1alpha1.LabelAccelerator: "nvidia-tesla-t4", v1alpha1.LabelGPUProduct: "Tesla-T4", v1alpha1.LabelGPUCount: "1", v1alpha1.LabelGPUPresent: "true",
 		v1alpha1.LabelCapacityType: "spot", v1alpha1.LabelInstanceFamily: "g4dn", v1alpha1.LabelProvisioner: "gpu",
 		v1alpha1.LabelInstanceGPUCount: "1", v1alpha1.LabelInstanceGPUName: "t4",
 	} {
