@@ -178,6 +178,14 @@ func (w *written) typed(command string) []string {
 				wrong = append(wrong, command+": make has no target "+target)
 			}
 		}
+	case "kubectl":
+		for _, next := range words[1:] {
+			for kind := range strings.SplitSeq(next, ",") {
+				if slices.Contains([]string{"nodeclaims", "nodeclaim", "ec2nodeclasses", "ec2nodeclass", "provisioners", "provisioner"}, kind) {
+					wrong = append(wrong, command+": beside Karpenter "+kind+" are Karpenter's; write the group")
+				}
+			}
+		}
 	case "slipway":
 		name := ""
 		for _, next := range words[1:] {
@@ -243,6 +251,8 @@ func TestDocs_catches(t *testing.T) {
 		"```sh\nkubectl get x | slipway import \\\n  --fly -\n```":  1,
 		"`slipway explain pod NAME -n team` and `slipway.sh/claim`": 0,
 		"```yaml\nslipway fly\n```":                                 0,
+		"`kubectl get provisioners.slipway.sh,nodeclaims -w`":       1,
+		"`kubectl get provisioners.slipway.sh,nodes -w`":            0,
 	} {
 		wrong := w.links("README.md", page+text)
 		for _, command := range commands(text) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/go-logr/zapr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -28,6 +29,7 @@ type controllerFlags struct {
 	logFormat  string
 	foresight  bool
 	nominate   bool
+	karpenter  bool
 	aws        aws.Config
 	app        app.Config
 }
@@ -62,6 +64,7 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.app.Deadlines.Ready, "ready-deadline", 15*time.Minute, "how long a node may take to show all its GPUs")
 	flags.DurationVar(&f.app.NoticeMargin, "notice-margin", 30*time.Second, "how long before EC2 takes a node its last pod has been asked to stop")
 	flags.BoolVar(&f.nominate, "nominate", true, "name the planned node in status.nominatedNodeName of pods, so that kube-scheduler tries it first")
+	flags.BoolVar(&f.karpenter, "karpenter-compat", true, "carry over Provisioners of karpenter.sh/v1alpha5 where the cluster serves them")
 	flags.DurationVar(&f.app.FenceSettle, "fence-settle", 5*time.Second, "how long an idle node is fenced before it is looked at for the last time")
 }
 
@@ -103,6 +106,11 @@ func (f *controllerFlags) run(ctx context.Context) error {
 	}
 	f.app.Foresight.Off = !f.foresight
 	f.app.WithoutNominations = !f.nominate
+	f.app.WithoutKarpenter = !f.karpenter
+	// Nine tenths of the container's limit, so that the Go runtime collects harder before there is no memory left; GOMEMLIMIT goes first.
+	if _, err := memlimit.Set(); err != nil {
+		f.app.Log.V(1).Info("No memory limit is known", "reason", err.Error())
+	}
 	f.app.Log.Info("Starting the controller", "version", version, "cluster", f.aws.ClusterName)
 	a, err := app.OnAWS(ctx, f.app, f.aws)
 	if ctx.Err() != nil {

@@ -41,7 +41,7 @@ variable "namespace" {
 }
 
 variable "service_account" {
-  description = "Service account of the controller, the Helm release's name unless a value says otherwise."
+  description = "Service account of the controller: slipway, or RELEASE-slipway if the Helm release's name does not have slipway in it."
   type        = string
   default     = "slipway"
   nullable    = false

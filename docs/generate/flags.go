@@ -20,7 +20,7 @@ As ` + "`slipway`" + ` answers to --help. Of the environment it reads, by way of
 | ` + "`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_EC2`" + ` and those of other services | another place for AWS' API, such as a private endpoint |
 | ` + "`AWS_CA_BUNDLE`, `SSL_CERT_FILE`" + ` | certificate authorities besides those in the program |
 | ` + "`HTTPS_PROXY`, `NO_PROXY`" + ` | a proxy |
-| ` + "`GOMAXPROCS`, `GOMEMLIMIT`" + ` | Go's runtime; by itself it keeps to the container's CPU limit |
+| ` + "`GOMAXPROCS`, `GOMEMLIMIT`" + ` | Go's runtime; by itself it keeps to the container's CPU limit and to nine tenths of its memory limit |
 
 `
 

@@ -175,8 +175,10 @@ func TestCompat(t *testing.T) {
 			crd := slices.ContainsFunc(objects, func(o *unstructured.Unstructured) bool { return o.GetName() == "provisioners.karpenter.sh" })
 			role := as[rbacv1.ClusterRole](t, of(t, objects, "ClusterRole", "slipway"))
 			rights := slices.ContainsFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.APIGroups, "karpenter.sh") })
-			if crd != tc.want || rights != tc.want {
-				t.Errorf("CRD %v, rights %v, want %v", crd, rights, tc.want)
+			args := as[appsv1.Deployment](t, of(t, objects, "Deployment", "slipway")).Spec.Template.Spec.Containers[0].Args
+			asks := !slices.Contains(args, "--karpenter-compat=false")
+			if crd != tc.want || rights != tc.want || asks != tc.want {
+				t.Errorf("CRD %v, rights %v, the controller asks %v, want %v", crd, rights, asks, tc.want)
 			}
 		})
 	}

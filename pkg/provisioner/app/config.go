@@ -50,6 +50,9 @@ type Config struct {
 	FenceSettle time.Duration
 	// WithoutNominations leaves status.nominatedNodeName of pods alone: schedulers then place pods as their own scoring says.
 	WithoutNominations bool
+	// WithoutKarpenter leaves Provisioners of karpenter.sh/v1alpha5 alone, even where the cluster serves them: the controller needs no right
+	// to see them then.
+	WithoutKarpenter bool
 	// CatalogueEvery, OrphansEvery and NodeClassEvery are the paces of looking at the cloud.
 	CatalogueEvery time.Duration
 	OrphansEvery   time.Duration

@@ -43,6 +43,9 @@ func (a *assembly) reconcilers(l *loops) error {
 
 // carryOver has karpenter.sh/v1alpha5 carried over from when the cluster serves that API, which may be later than now.
 func (a *assembly) carryOver() error {
+	if a.WithoutKarpenter {
+		return nil
+	}
 	client, err := discovery.NewDiscoveryClientForConfig(a.Kubernetes)
 	if err != nil {
 		return fmt.Errorf("making a discovery client: %w", err)

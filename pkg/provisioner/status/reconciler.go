@@ -166,7 +166,7 @@ func (r *Reconciler) measure(ctx context.Context, name string, limits v1alpha1.L
 		used = gpusAsked(pods.Items, u.onNodes)
 	}
 	r.cfg.Metrics.ProvisionerUses(name, telemetry.Usage{
-		Nodes: u.markets, GPULimit: gpuLimit(limits), GPUsUsed: used, GPUsIdle: max(0, u.gpus-used), CostMicroUSDPerHour: u.microUSD,
+		Nodes: u.markets, Blocked: u.blocked, GPULimit: gpuLimit(limits), GPUsUsed: used, GPUsIdle: max(0, u.gpus-used), CostMicroUSDPerHour: u.microUSD,
 	})
 	return u, nil
 }

@@ -142,6 +142,7 @@ func TestTheStatusAddsUpLaunchingRunningAndDrainingNodes(t *testing.T) {
 	draining := claim("c", "gpu", "on-demand", 8, "0.000001")
 	draining.Finalizers = []string{v1alpha1.FinalizerInstance}
 	draining.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+	draining.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionDrained, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonBlocked)}}
 	pod := func(name, node string, phase corev1.PodPhase) *corev1.Pod {
 		return &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "ml"},
@@ -176,11 +177,15 @@ slipway_gpus{provisioner="gpu",state="used"} 3
 # TYPE slipway_nodes gauge
 slipway_nodes{market="on-demand",provisioner="gpu"} 1
 slipway_nodes{market="spot",provisioner="gpu"} 2
+# HELP slipway_nodes_blocked Nodes that are to go and are kept by a PodDisruptionBudget.
+# TYPE slipway_nodes_blocked gauge
+slipway_nodes_blocked{provisioner="gpu"} 1
 # HELP slipway_cost_dollars_per_hour Price of all nodes that run, are launching or are draining.
 # TYPE slipway_cost_dollars_per_hour gauge
 slipway_cost_dollars_per_hour{provisioner="gpu"} 4.438002
 `
-	if err := testutil.GatherAndCompare(b.reg, strings.NewReader(metrics), "slipway_gpus", "slipway_nodes", "slipway_cost_dollars_per_hour"); err != nil {
+	if err := testutil.GatherAndCompare(b.reg, strings.NewReader(metrics), "slipway_gpus", "slipway_nodes", "slipway_nodes_blocked",
+		"slipway_cost_dollars_per_hour"); err != nil {
 		t.Error(err)
 	}
 }
@@ -269,7 +274,7 @@ func TestADeletedProvisionerIsMeasuredUntilItsNodesAreGone(t *testing.T) {
 	b := newBench(t, last)
 	count := func() int {
 		t.Helper()
-		n, err := testutil.GatherAndCount(b.reg, "slipway_nodes", "slipway_gpus", "slipway_cost_dollars_per_hour")
+		n, err := testutil.GatherAndCount(b.reg, "slipway_nodes", "slipway_nodes_blocked", "slipway_gpus", "slipway_cost_dollars_per_hour")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package status
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	resourcehelper "k8s.io/component-helpers/resource"
 
@@ -15,6 +16,7 @@ type usage struct {
 	nodes     int32
 	microUSD  int64
 	markets   map[cloud.Market]int
+	blocked   int             // nodes that are to go and are kept by a PodDisruptionBudget
 	gpus      int64           // physical ones, used or not
 	onNodes   map[string]bool // names of the nodes
 }
@@ -30,6 +32,9 @@ func usageOf(claims []v1alpha1.NodeClaim, provisioner string) usage {
 		u.microUSD += costMicroUSD(c)
 		u.markets[cloud.Market(c.Spec.Market)]++
 		u.gpus += int64(c.Spec.GPUs)
+		if drained := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionDrained); drained != nil && drained.Reason == string(v1alpha1.ReasonBlocked) {
+			u.blocked++
+		}
 		if c.Status.NodeName != "" {
 			u.onNodes[c.Status.NodeName] = true
 		}

@@ -16,7 +16,27 @@ const (
 	phaseRelease = "release"
 )
 
+// The events of a claim that failed, as the label event has them.
+const (
+	launchFailed = "launch_failed"
+	neverJoined  = "never_joined"
+	neverReady   = "never_ready"
+)
+
 func (m *Metrics) claim(event, reason string) { m.claims.WithLabelValues(event, reason).Inc() }
+
+// expectFailures has the series of failures begin at 0, so that an increase is seen where many nodes fail at one moment and none did before.
+func (m *Metrics) expectFailures() {
+	for event, reasons := range map[string][]v1alpha1.Reason{
+		launchFailed: {v1alpha1.ReasonQuota, v1alpha1.ReasonOutage, v1alpha1.ReasonDenied, v1alpha1.ReasonThrottled, v1alpha1.ReasonMisconfigured},
+		neverJoined:  {v1alpha1.ReasonWaitingForNode},
+		neverReady:   {v1alpha1.ReasonWaitingForGPUs, v1alpha1.ReasonWaitingForTaint, v1alpha1.ReasonNodeNotReady},
+	} {
+		for _, reason := range reasons {
+			m.claims.WithLabelValues(event, string(reason))
+		}
+	}
+}
 
 func (m *Metrics) phase(phase string, took time.Duration) {
 	m.claimPhase.WithLabelValues(phase).Observe(took.Seconds())
@@ -50,13 +70,13 @@ func (m *Metrics) ClaimTerminated(reason v1alpha1.RetireReason, took time.Durati
 }
 
 // ClaimLaunchFailed says that a claim got no machine and is given up.
-func (m *Metrics) ClaimLaunchFailed(reason v1alpha1.Reason) { m.claim("launch_failed", string(reason)) }
+func (m *Metrics) ClaimLaunchFailed(reason v1alpha1.Reason) { m.claim(launchFailed, string(reason)) }
 
 // ClaimNeverJoined says that a claim's machine did not become a Node in time; reason is what it waited for.
-func (m *Metrics) ClaimNeverJoined(reason v1alpha1.Reason) { m.claim("never_joined", string(reason)) }
+func (m *Metrics) ClaimNeverJoined(reason v1alpha1.Reason) { m.claim(neverJoined, string(reason)) }
 
 // ClaimNeverReady says that a claim's node did not become ready in time; reason is what it waited for.
-func (m *Metrics) ClaimNeverReady(reason v1alpha1.Reason) { m.claim("never_ready", string(reason)) }
+func (m *Metrics) ClaimNeverReady(reason v1alpha1.Reason) { m.claim(neverReady, string(reason)) }
 
 // NoticeOutcome is what became of a notice.
 type NoticeOutcome string

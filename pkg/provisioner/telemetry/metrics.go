@@ -31,6 +31,7 @@ type Metrics struct {
 	claims        *prometheus.CounterVec
 	claimPhase    *prometheus.HistogramVec
 	nodes         *gauges
+	nodesBlocked  *gauges
 	gpus          *gauges
 	cost          *gauges
 	notices       *prometheus.CounterVec
@@ -75,6 +76,7 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 		claims:        r.counters("claims_total", "NodeClaims that came to this point of their life, and why.", "event", "reason"),
 		claimPhase:    r.histograms("claim_phase_seconds", "Time that NodeClaims spent in a phase that they completed.", phaseBuckets, "phase"),
 		nodes:         r.gauges("nodes", "Nodes that run, are launching or are draining.", "provisioner", "market"),
+		nodesBlocked:  r.gauges("nodes_blocked", "Nodes that are to go and are kept by a PodDisruptionBudget.", "provisioner"),
 		gpus:          r.gauges("gpus", "GPUs: the limit, those that pods on nodes ask for, and the rest of those paid for.", "provisioner", "state"),
 		cost:          r.gauges("cost_dollars_per_hour", "Price of all nodes that run, are launching or are draining.", "provisioner"),
 		notices:       r.counters("notices_total", "Notices of the cloud, by what became of them.", "kind", "outcome"),
@@ -93,6 +95,7 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 	if err := errors.Join(r.errs...); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
+	m.expectFailures()
 	return m, nil
 }
 
@@ -190,6 +193,7 @@ func (m *Metrics) CloudRequest(service, operation, outcome string, took time.Dur
 // Usage is what a Provisioner has of everything that it is limited in.
 type Usage struct {
 	Nodes               map[cloud.Market]int
+	Blocked             int    // of the nodes, those that are to go and are kept by a PodDisruptionBudget
 	GPULimit            *int64 // nil: unlimited
 	GPUsUsed            int64  // asked for by pods on its nodes
 	GPUsIdle            int64  // paid for, and not asked for by any pod on a node
@@ -203,6 +207,7 @@ func (m *Metrics) ProvisionerUses(provisioner string, u Usage) {
 			set(float64(n), provisioner, string(market))
 		}
 	})
+	m.nodesBlocked.replaceFor(provisioner, func(set func(float64, ...string)) { set(float64(u.Blocked), provisioner) })
 	m.gpus.replaceFor(provisioner, func(set func(float64, ...string)) {
 		if u.GPULimit != nil {
 			set(float64(*u.GPULimit), provisioner, "limit")
@@ -219,6 +224,7 @@ func (m *Metrics) ProvisionerUses(provisioner string, u Usage) {
 func (m *Metrics) ProvisionerGone(provisioner string) {
 	none := func(func(float64, ...string)) {}
 	m.nodes.replaceFor(provisioner, none)
+	m.nodesBlocked.replaceFor(provisioner, none)
 	m.gpus.replaceFor(provisioner, none)
 	m.cost.replaceFor(provisioner, none)
 	m.interruptions.DeletePartialMatch(prometheus.Labels{"provisioner": provisioner})

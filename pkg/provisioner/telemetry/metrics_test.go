@@ -40,7 +40,7 @@ func sayAll(m *telemetry.Metrics) {
 	m.CloudOperation("Fleet.Launch", "ok", time.Second)
 	m.CloudRequest("EC2", "CreateFleet", "ok", time.Second)
 	m.ProvisionerUses("gpu", telemetry.Usage{
-		Nodes: map[cloud.Market]int{cloud.Spot: 3}, GPULimit: &limit, GPUsUsed: 5, GPUsIdle: 3, CostMicroUSDPerHour: 1_578_000,
+		Nodes: map[cloud.Market]int{cloud.Spot: 3}, Blocked: 1, GPULimit: &limit, GPUsUsed: 5, GPUsIdle: 3, CostMicroUSDPerHour: 1_578_000,
 	})
 	m.ClaimLaunched(time.Second)
 	m.ClaimJoined(time.Second)
@@ -86,7 +86,7 @@ func TestMetricsHaveOnlyBoundedLabels(t *testing.T) {
 			}
 		}
 	}
-	if want := 22; len(families) != want {
+	if want := 23; len(families) != want {
 		t.Errorf("%d families have a series; want %d: has sayAll become incomplete?", len(families), want)
 	}
 }
@@ -122,6 +122,8 @@ func TestGaugesForgetWhatIsNotSaidAgain(t *testing.T) {
 		`slipway_gpus{provisioner="a",state="used"} 0`,
 		`slipway_gpus{provisioner="b",state="idle"} 0`,
 		`slipway_gpus{provisioner="b",state="used"} 0`,
+		`slipway_nodes_blocked{provisioner="a"} 0`,
+		`slipway_nodes_blocked{provisioner="b"} 0`,
 		`slipway_nodes{market="spot",provisioner="a"} 2`,
 		`slipway_nodes{market="spot",provisioner="b"} 9`,
 		`slipway_plan_cost_dollars_per_hour{} 0`,
@@ -129,6 +131,21 @@ func TestGaugesForgetWhatIsNotSaidAgain(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, gaugeLines(t, reg)); diff != "" {
 		t.Errorf("gauges (-want +got):\n%s", diff)
+	}
+}
+
+// A rate needs a sample before the first failure: many nodes may fail at one moment.
+func TestFailuresBeginAtZero(t *testing.T) {
+	m, reg := newMetrics(t)
+	before, err := testutil.GatherAndCount(reg, "slipway_claims_total")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.ClaimLaunchFailed(v1alpha1.ReasonDenied)
+	m.ClaimNeverJoined(v1alpha1.ReasonWaitingForNode)
+	m.ClaimNeverReady(v1alpha1.ReasonWaitingForGPUs)
+	if after, err := testutil.GatherAndCount(reg, "slipway_claims_total"); err != nil || after != before {
+		t.Errorf("%d series before the first failures, %d after them (%v)", before, after, err)
 	}
 }
 
