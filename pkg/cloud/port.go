@@ -30,6 +30,9 @@ type Templates interface {
 	// Resolve looks up images, subnets, security groups and the instance profile. A selector that matches nothing is a
 	// *MisconfiguredError that names the field.
 	Resolve(ctx context.Context, spec TemplateSpec) (Template, error)
+	// Release removes what was made in the account for machines of this spec and is needed by none any more: an instance profile, launch
+	// templates. No machine of it may be launched meanwhile. Asking again is harmless; *DeniedError if the rights for it are missing.
+	Release(ctx context.Context, spec TemplateSpec) error
 }
 
 // Fleet launches and ends machines.

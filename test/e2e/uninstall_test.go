@@ -89,8 +89,12 @@ func (s *story) inOrder() {
 	}
 	s.Remove(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}})
 	s.forget()
-	if living := witness.Alive(s.Happened(s.T).Instances); len(living) > 0 {
+	journal := s.Happened(s.T)
+	if living := witness.Alive(journal.Instances); len(living) > 0 {
 		s.Errorf("machines run, and nobody knows of them: %+v", living)
+	}
+	if len(journal.Kept) > 0 {
+		s.Errorf("in the account there are still %q", journal.Kept)
 	}
 	kept := []string{"APIService.apiregistration.k8s.io /v1alpha1.slipway.sh", "APIService.apiregistration.k8s.io /v1alpha5.karpenter.sh"}
 	for _, name := range crds {

@@ -71,6 +71,10 @@ func rights() []right {
 		all = append(all, right{"ec2:CreateTags", ec2(kind + "/*"), with(cluster("RequestTag", nodeClass), "ec2:CreateAction", by),
 			append(elsewhere(ec2(kind+"/*")), ec2("subnet/subnet-1"), ec2("security-group/sg-1"), "arn:aws:ec2:us-east-1::image/ami-1")})
 	}
+	for _, action := range []string{"iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"} {
+		all = append(all, right{action, iam(profile), with(cluster("ResourceTag", nodeClass), "aws:ResourceTag"+regionTag, "us-east-1"),
+			[]string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins")}})
+	}
 	return append(all,
 		right{"ec2:CreateLaunchTemplate", ec2("launch-template/*"), cluster("RequestTag", nodeClass), elsewhere(ec2("launch-template/*"))},
 		right{"ec2:TerminateInstances", ec2("instance/i-1"), cluster("ResourceTag", claimUID), elsewhere(ec2("instance/i-1"))},
@@ -85,8 +89,6 @@ func rights() []right {
 		right{"iam:CreateInstanceProfile", iam(profile), with(cluster("RequestTag", nodeClass), "aws:RequestTag"+regionTag, "us-east-1"),
 			[]string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins"), iam("instance-profile/slipway-demo-2-0123456789abcdef")}},
 		right{"iam:TagInstanceProfile", iam(profile), with(cluster("RequestTag", nodeClass), "aws:RequestTag"+regionTag, "us-east-1"),
-			[]string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins")}},
-		right{"iam:AddRoleToInstanceProfile", iam(profile), with(cluster("ResourceTag", nodeClass), "aws:ResourceTag"+regionTag, "us-east-1"),
 			[]string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins")}},
 		right{"iam:GetInstanceProfile", iam(profile), nil, []string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins")}},
 		right{"iam:GetRole", iam("role/SlipwayNodeRole-demo"), nil, []string{iam("role/admin"), iam("role/SlipwayNodeRole-prod")}},

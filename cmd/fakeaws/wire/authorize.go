@@ -103,11 +103,13 @@ func (s *Server) profileRequests(action string, f *form) []policy.Request {
 			return []policy.Request{r}
 		}
 		return []policy.Request{r, {Action: "iam:TagInstanceProfile", Resource: r.Resource, Context: maps.Clone(requested)}}
-	case "AddRoleToInstanceProfile":
+	case "AddRoleToInstanceProfile", "RemoveRoleFromInstanceProfile", "DeleteInstanceProfile":
 		if p := s.profiles[name]; p != nil {
 			r.Context = tagged("aws:ResourceTag/", p.tags)
 		}
-		return []policy.Request{r, s.passing(f.get("RoleName"))}
+		if action == "AddRoleToInstanceProfile" {
+			return []policy.Request{r, s.passing(f.get("RoleName"))}
+		}
 	case "TagInstanceProfile":
 		r.Context = requested
 	}

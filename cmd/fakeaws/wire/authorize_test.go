@@ -2,7 +2,9 @@ package wire_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -268,4 +270,37 @@ func TestDryRun(t *testing.T) {
 	_, err := ec2.NewFromConfig(open(t, nil).sdk).TerminateInstances(t.Context(), &ec2.TerminateInstancesInput{DryRun: aws.Bool(true),
 		InstanceIds: []string{"i-0fedcba9876543210"}})
 	wantCode(t, err, "InvalidInstanceID.NotFound")
+}
+
+// TestReleaseLeavesNothingOfTheClass: what launches made for a node class goes with it, again is harmless, and another's stays.
+func TestReleaseLeavesNothingOfTheClass(t *testing.T) {
+	f := open(t, underPolicy(t, nil))
+	if _, err := launchOne(t, f); err != nil {
+		t.Fatal(err)
+	}
+	c, other := adapter(t, f), nodeClass()
+	other.Name = "other"
+	kept := func() []string {
+		response, err := http.Get(f.url + "/_fake/journal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		var journal wire.Journal
+		if err := json.NewDecoder(response.Body).Decode(&journal); err != nil {
+			t.Fatal(err)
+		}
+		return journal.Kept
+	}
+	for i, step := range []struct {
+		class cloud.TemplateSpec
+		left  int // a profile and a launch template
+	}{{other, 2}, {nodeClass(), 0}, {nodeClass(), 0}} {
+		if err := c.Templates.Release(t.Context(), step.class); err != nil {
+			t.Fatalf("release %d: %v", i, err)
+		}
+		if left := kept(); len(left) != step.left {
+			t.Errorf("after release %d there are %q, want %d", i, left, step.left)
+		}
+	}
 }

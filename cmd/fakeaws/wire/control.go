@@ -3,7 +3,9 @@ package wire
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
@@ -65,6 +67,8 @@ type Journal struct {
 	Calls     map[string]int `json:"calls"`    // by action, refused ones included
 	Launches  []Launch       `json:"launches"` // every CreateFleet, in order
 	Instances []Instance     `json:"instances"`
+	// Kept are the names of the launch templates and instance profiles that are there, sorted.
+	Kept []string `json:"kept"`
 }
 
 // Launch is one CreateFleet as it arrived.
@@ -106,7 +110,22 @@ func (s *Server) journal() Journal {
 			answer.Launches = append(answer.Launches, Launch{At: call.At, Token: call.Token, Tags: call.Tags, Result: call.Result})
 		}
 	}
+	answer.Kept = s.kept()
 	return answer
+}
+
+// kept leaves out the profiles that the account had at first.
+func (s *Server) kept() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names, given := slices.AppendSeq([]string{}, maps.Keys(s.templates.byName)), s.Cloud.Network().Profiles
+	for name := range s.profiles {
+		if _, had := given[name]; !had {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func (s *Server) instances() []Instance {

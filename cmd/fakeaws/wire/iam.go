@@ -78,6 +78,34 @@ func (s *Server) addRoleToInstanceProfile(f *form) ([]element, error) {
 	return nil, nil
 }
 
+func (s *Server) removeRoleFromInstanceProfile(f *form) ([]element, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, err := s.findProfile(f)
+	if err != nil {
+		return nil, err
+	}
+	if role := f.get("RoleName"); p.role != role {
+		return nil, apiError{http.StatusNotFound, "NoSuchEntity", fmt.Sprintf("The role with name %s cannot be found.", role)}
+	}
+	p.role = ""
+	return nil, nil
+}
+
+func (s *Server) deleteInstanceProfile(f *form) ([]element, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, err := s.findProfile(f)
+	if err != nil {
+		return nil, err
+	}
+	if p.role != "" {
+		return nil, apiError{http.StatusConflict, "DeleteConflict", "Cannot delete entity, must remove roles from instance profile first."}
+	}
+	delete(s.profiles, p.name)
+	return nil, nil
+}
+
 func (s *Server) tagInstanceProfile(f *form) ([]element, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

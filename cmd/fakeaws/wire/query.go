@@ -40,11 +40,13 @@ func ec2Actions() map[string]queryAction {
 
 func iamActions() map[string]queryAction {
 	return map[string]queryAction{
-		"AddRoleToInstanceProfile": (*Server).addRoleToInstanceProfile,
-		"CreateInstanceProfile":    (*Server).createInstanceProfile,
-		"GetInstanceProfile":       (*Server).getInstanceProfile,
-		"GetRole":                  (*Server).getRole,
-		"TagInstanceProfile":       (*Server).tagInstanceProfile,
+		"AddRoleToInstanceProfile":      (*Server).addRoleToInstanceProfile,
+		"CreateInstanceProfile":         (*Server).createInstanceProfile,
+		"DeleteInstanceProfile":         (*Server).deleteInstanceProfile,
+		"GetInstanceProfile":            (*Server).getInstanceProfile,
+		"GetRole":                       (*Server).getRole,
+		"RemoveRoleFromInstanceProfile": (*Server).removeRoleFromInstanceProfile,
+		"TagInstanceProfile":            (*Server).tagInstanceProfile,
 	}
 }
 

@@ -101,12 +101,13 @@ func New(ctx context.Context, cfg Config) (*Cloud, error) {
 	ec2Client := ec2.NewFromConfig(sdk)
 	catalog := &Catalog{region: sdk.Region, isolated: cfg.IsolatedVPC, now: cfg.Now, ec2: ec2Client, pricing: pricingClient(sdk)}
 	profiles := &profiles{api: iam.NewFromConfig(sdk), cluster: cfg.ClusterName, region: sdk.Region, isolated: cfg.IsolatedVPC}
+	fleet := newFleet(ec2Client, facts, cfg)
 	c := &Cloud{
 		Catalog: catalog,
 		Templates: &Templates{
-			network: ec2Client, images: ec2Client, parameters: ssm.NewFromConfig(sdk), profiles: profiles, cluster: facts,
+			network: ec2Client, images: ec2Client, parameters: ssm.NewFromConfig(sdk), profiles: profiles, cluster: facts, made: fleet.templates,
 		},
-		Fleet:  newFleet(ec2Client, facts, cfg),
+		Fleet:  fleet,
 		Region: sdk.Region,
 	}
 	if cfg.InterruptionQueue != "" {

@@ -198,17 +198,31 @@ func blockDevice(d cloud.BlockDevice) ec2types.LaunchTemplateBlockDeviceMappingR
 // long. Machines live on without theirs, and a launch makes a missing one again.
 func (l *launchTemplates) sweep(ctx context.Context, minAge time.Duration) (deleted int, err error) {
 	before := l.now().Add(-minAge)
-	pages := ec2.NewDescribeLaunchTemplatesPaginator(l.api, &ec2.DescribeLaunchTemplatesInput{Filters: l.ours()})
+	return l.remove(ctx, l.ours(), func(t ec2types.LaunchTemplate) bool {
+		return t.CreateTime != nil && !t.CreateTime.After(before) && !l.usedSince(awssdk.ToString(t.LaunchTemplateName), before)
+	})
+}
+
+// dropClass deletes the launch templates of a node class.
+func (l *launchTemplates) dropClass(ctx context.Context, nodeClass string) error {
+	filters := append(l.ours(), ec2types.Filter{Name: awssdk.String("tag:" + TagNodeClass), Values: []string{nodeClass}})
+	_, err := l.remove(ctx, filters, func(ec2types.LaunchTemplate) bool { return true })
+	return err
+}
+
+// remove deletes the launch templates that the filters and old choose.
+func (l *launchTemplates) remove(ctx context.Context, filters []ec2types.Filter, old func(ec2types.LaunchTemplate) bool) (deleted int, err error) {
+	pages := ec2.NewDescribeLaunchTemplatesPaginator(l.api, &ec2.DescribeLaunchTemplatesInput{Filters: filters})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return deleted, callError("ec2:DescribeLaunchTemplates", err)
 		}
 		for _, t := range page.LaunchTemplates {
-			name := awssdk.ToString(t.LaunchTemplateName)
-			if t.CreateTime == nil || t.CreateTime.After(before) || l.usedSince(name, before) {
+			if !old(t) {
 				continue
 			}
+			name := awssdk.ToString(t.LaunchTemplateName)
 			_, err := l.api.DeleteLaunchTemplate(ctx, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: awssdk.String(name)})
 			switch {
 			case err == nil:

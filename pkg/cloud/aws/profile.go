@@ -19,6 +19,8 @@ type profileAPI interface {
 	GetInstanceProfile(context.Context, *iam.GetInstanceProfileInput, ...func(*iam.Options)) (*iam.GetInstanceProfileOutput, error)
 	CreateInstanceProfile(context.Context, *iam.CreateInstanceProfileInput, ...func(*iam.Options)) (*iam.CreateInstanceProfileOutput, error)
 	AddRoleToInstanceProfile(context.Context, *iam.AddRoleToInstanceProfileInput, ...func(*iam.Options)) (*iam.AddRoleToInstanceProfileOutput, error)
+	RemoveRoleFromInstanceProfile(context.Context, *iam.RemoveRoleFromInstanceProfileInput, ...func(*iam.Options)) (*iam.RemoveRoleFromInstanceProfileOutput, error)
+	DeleteInstanceProfile(context.Context, *iam.DeleteInstanceProfileInput, ...func(*iam.Options)) (*iam.DeleteInstanceProfileOutput, error)
 	GetRole(context.Context, *iam.GetRoleInput, ...func(*iam.Options)) (*iam.GetRoleOutput, error)
 }
 
@@ -46,8 +48,38 @@ func (p *profiles) resolve(ctx context.Context, spec cloud.TemplateSpec) (string
 	case p.isolated:
 		return "", &cloud.MisconfiguredError{Field: fieldRole, Message: "IAM cannot be reached from an isolated VPC, so no instance profile can be made for a role; set instanceProfile instead"}
 	}
-	// The role may be given as its ARN; IAM's calls want the name.
-	return p.ensure(ctx, spec.Name, spec.Role[strings.LastIndex(spec.Role, "/")+1:])
+	return p.ensure(ctx, spec.Name, roleName(spec))
+}
+
+// roleName is what IAM's calls want; the role may be given as its ARN.
+func roleName(spec cloud.TemplateSpec) string { return spec.Role[strings.LastIndex(spec.Role, "/")+1:] }
+
+// release deletes the profile that ensure made. IAM lets nobody delete a role that a profile holds, nor a profile that holds one. It is looked
+// for first: of one that is not there the controller's policies, which ask for its tags, deny everything else.
+func (p *profiles) release(ctx context.Context, spec cloud.TemplateSpec) error {
+	if spec.Role == "" || spec.InstanceProfile != "" || p.isolated {
+		return nil
+	}
+	name := awssdk.String(profileName(p.cluster, p.region, spec.Name, roleName(spec)))
+	missing := (*iamtypes.NoSuchEntityException)(nil)
+	out, err := p.api.GetInstanceProfile(ctx, &iam.GetInstanceProfileInput{InstanceProfileName: name})
+	if errors.As(err, &missing) {
+		return nil
+	}
+	if err != nil {
+		return callError("iam:GetInstanceProfile", err)
+	}
+	for _, role := range out.InstanceProfile.Roles {
+		_, err := p.api.RemoveRoleFromInstanceProfile(ctx, &iam.RemoveRoleFromInstanceProfileInput{InstanceProfileName: name, RoleName: role.RoleName})
+		if err != nil && !errors.As(err, &missing) {
+			return callError("iam:RemoveRoleFromInstanceProfile", err)
+		}
+	}
+	_, err = p.api.DeleteInstanceProfile(ctx, &iam.DeleteInstanceProfileInput{InstanceProfileName: name})
+	if err != nil && !errors.As(err, &missing) {
+		return callError("iam:DeleteInstanceProfile", err)
+	}
+	return nil
 }
 
 // profileName is the same for the same cluster, region, node class and role. IAM is global, so the region is part of it;

@@ -3,6 +3,7 @@ package aws
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -33,6 +34,7 @@ type Templates struct {
 	parameters parameterAPI
 	profiles   *profiles
 	cluster    *clusterFacts
+	made       *launchTemplates // those that launches make
 }
 
 // Resolve implements cloud.Templates. In the answer, Spec has its defaults filled in: volumes and metadata options.
@@ -67,6 +69,14 @@ func (t *Templates) Resolve(ctx context.Context, spec cloud.TemplateSpec) (cloud
 		return cloud.Template{}, fmt.Errorf("resolving node class %s: %w", spec.Name, err)
 	}
 	return out, nil
+}
+
+// Release implements cloud.Templates. A profile that was made for a role which the class named before is not found.
+func (t *Templates) Release(ctx context.Context, spec cloud.TemplateSpec) error {
+	if err := errors.Join(t.profiles.release(ctx, spec), t.made.dropClass(ctx, spec.Name)); err != nil {
+		return fmt.Errorf("releasing node class %s: %w", spec.Name, err)
+	}
+	return nil
 }
 
 // defaultVolumeGiB holds a few GPU images, which are 5 to 15 GB each once unpacked.

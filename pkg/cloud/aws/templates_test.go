@@ -130,6 +130,26 @@ func (a *fakeAccount) AddRoleToInstanceProfile(_ context.Context, in *iam.AddRol
 	return &iam.AddRoleToInstanceProfileOutput{}, nil
 }
 
+func (a *fakeAccount) RemoveRoleFromInstanceProfile(_ context.Context, in *iam.RemoveRoleFromInstanceProfileInput, _ ...func(*iam.Options)) (*iam.RemoveRoleFromInstanceProfileOutput, error) {
+	if !slices.Contains(a.profiles[*in.InstanceProfileName], *in.RoleName) {
+		return nil, &iamtypes.NoSuchEntityException{}
+	}
+	a.profiles[*in.InstanceProfileName] = nil
+	return &iam.RemoveRoleFromInstanceProfileOutput{}, nil
+}
+
+func (a *fakeAccount) DeleteInstanceProfile(_ context.Context, in *iam.DeleteInstanceProfileInput, _ ...func(*iam.Options)) (*iam.DeleteInstanceProfileOutput, error) {
+	roles, exists := a.profiles[*in.InstanceProfileName]
+	switch {
+	case !exists:
+		return nil, &iamtypes.NoSuchEntityException{}
+	case len(roles) > 0:
+		return nil, &iamtypes.DeleteConflictException{}
+	}
+	delete(a.profiles, *in.InstanceProfileName)
+	return &iam.DeleteInstanceProfileOutput{}, nil
+}
+
 func testAccount() *fakeAccount {
 	discovery := ec2Tags(map[string]string{"discovery": "prod"})
 	subnet := func(id, zone string, free int32) ec2types.Subnet {

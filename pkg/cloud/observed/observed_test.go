@@ -90,6 +90,7 @@ func (s slow) Load(context.Context) (cloud.Snapshot, error) {
 func (s slow) Resolve(_ context.Context, spec cloud.TemplateSpec) (cloud.Template, error) {
 	return cloud.Template{Spec: spec}, s.wait()
 }
+func (s slow) Release(context.Context, cloud.TemplateSpec) error { return s.wait() }
 func (s slow) Receive(context.Context) ([]cloud.Notice, error) {
 	return []cloud.Notice{{ID: "1"}}, s.wait()
 }
@@ -102,12 +103,12 @@ func TestDecoratorsCountEachCallAndChangeNothing(t *testing.T) {
 	}{
 		"fine": {nil, []string{
 			"Fleet.Launch ok 1s", "Fleet.Terminate ok 1s", "Fleet.Instance ok 1s", "Fleet.Instances ok 1s",
-			"Catalog.Load ok 1s", "degraded [Pricing]", "Templates.Resolve ok 1s",
+			"Catalog.Load ok 1s", "degraded [Pricing]", "Templates.Resolve ok 1s", "Templates.Release ok 1s",
 			"NoticeSource.Receive ok 1s", "NoticeSource.Done ok 1s",
 		}},
 		"throttled": {cloud.ErrThrottled, []string{
 			"Fleet.Launch throttled 1s", "Fleet.Terminate throttled 1s", "Fleet.Instance throttled 1s", "Fleet.Instances throttled 1s",
-			"Catalog.Load throttled 1s", "Templates.Resolve throttled 1s",
+			"Catalog.Load throttled 1s", "Templates.Resolve throttled 1s", "Templates.Release throttled 1s",
 			"NoticeSource.Receive throttled 1s", "NoticeSource.Done throttled 1s",
 		}},
 	} {
@@ -143,6 +144,7 @@ func callAll(t *testing.T, s slow, l *ledger) {
 	same(snapshot, cloud.Snapshot{Degraded: []cloud.Degradation{{Source: "Pricing"}}}, err)
 	template, err := observed.Templates(s, l).Resolve(t.Context(), cloud.TemplateSpec{Name: "n"})
 	same(template, cloud.Template{Spec: cloud.TemplateSpec{Name: "n"}}, err)
+	same(nil, nil, observed.Templates(s, l).Release(t.Context(), cloud.TemplateSpec{Name: "n"}))
 	source := observed.NoticeSource(s, l)
 	received, err := source.Receive(t.Context())
 	same(received, []cloud.Notice{{ID: "1"}}, err)

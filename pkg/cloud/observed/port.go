@@ -94,6 +94,10 @@ func (t templates) Resolve(ctx context.Context, spec cloud.TemplateSpec) (cloud.
 	return call(t.to, "Templates.Resolve", func() (cloud.Template, error) { return t.next.Resolve(ctx, spec) })
 }
 
+func (t templates) Release(ctx context.Context, spec cloud.TemplateSpec) error {
+	return callOnly(t.to, "Templates.Release", func() error { return t.next.Release(ctx, spec) })
+}
+
 // NoticeSource observes every call of a NoticeSource. nil stays nil: there are no notices.
 func NoticeSource(next cloud.NoticeSource, to Observer) cloud.NoticeSource {
 	if next == nil {

@@ -45,6 +45,9 @@ func (c *Cloud) ClusterName() string { return c.config.ClusterName }
 // Region is the Config's, or its default.
 func (c *Cloud) Region() string { return c.config.Region }
 
+// Release is cloud.Templates': nothing is ever made but machines.
+func (c *Cloud) Release(ctx context.Context, _ cloud.TemplateSpec) error { return ctx.Err() }
+
 // Resolve is cloud.Templates'.
 func (c *Cloud) Resolve(ctx context.Context, spec cloud.TemplateSpec) (cloud.Template, error) {
 	if err := ctx.Err(); err != nil {

@@ -38,6 +38,7 @@ type bench struct {
 	changes  int
 	degraded []cloud.Degradation
 	events   []string
+	released []string
 	store    *nodeclass.Store
 	r        *nodeclass.Reconciler
 }
@@ -53,6 +54,11 @@ func (b *bench) Resolve(_ context.Context, spec cloud.TemplateSpec) (cloud.Templ
 		Subnets:          []cloud.Subnet{{ID: "subnet-b", Zone: "us-east-1b"}, {ID: "subnet-a", Zone: "us-east-1a"}, {ID: "subnet-c", Zone: "us-east-1a"}},
 		SecurityGroupIDs: []string{"sg-2", "sg-1"}, InstanceProfile: b.profile,
 	}, nil
+}
+
+func (b *bench) Release(_ context.Context, spec cloud.TemplateSpec) error {
+	b.released = append(b.released, spec.Name+" "+spec.Role)
+	return b.err
 }
 
 func (b *bench) Eventf(_, _ runtime.Object, _, reason, _, note string, args ...any) {
@@ -282,51 +288,6 @@ func TestTemplatesAreCopies(t *testing.T) {
 	if err != nil || theirs.Images[0].ID == "x" || theirs.Subnets[0].ID == "x" || theirs.SecurityGroupIDs[0] == "x" ||
 		theirs.Spec.Tags["team"] == "x" || theirs.Spec.Subnets[0].Tags["a"] == "x" || theirs.Spec.BlockDevices[0].SizeGiB == 0 {
 		t.Errorf("what one caller changed is seen by another: %+v, %v", theirs, err)
-	}
-}
-
-func TestAClassInUseWaitsForItsClaims(t *testing.T) {
-	objects := []client.Object{class()}
-	for i := range 7 {
-		objects = append(objects, &v1alpha1.NodeClaim{
-			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("gpu-", i)},
-			Spec:       v1alpha1.NodeClaimSpec{NodeClassRef: v1alpha1.NodeClassRef{Name: "default"}},
-		})
-	}
-	objects = append(objects, &v1alpha1.NodeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: "unrelated"}, Spec: v1alpha1.NodeClaimSpec{NodeClassRef: v1alpha1.NodeClassRef{Name: "other"}},
-	})
-	b := newBench(t, objects...)
-	b.reconcile()
-	if err := b.Delete(t.Context(), b.class()); err != nil {
-		t.Fatal(err)
-	}
-	b.reconcile()
-	message := "it is being deleted, and waits for the end of NodeClaims gpu-0, gpu-1, gpu-2, gpu-3, gpu-4 and 2 more"
-	if got := b.ready(); !strings.HasPrefix(got, "False Terminating") || !strings.HasSuffix(got, message) {
-		t.Errorf("Ready is %q; want False Terminating with %q", got, message)
-	}
-	if got := b.events[len(b.events)-1]; got != "InUse: "+message {
-		t.Errorf("event %q", got)
-	}
-	if _, err := b.store.Template("default"); err != nil {
-		t.Errorf("claims that exist can no longer be launched: %v", err)
-	}
-	if _, err := b.store.PlanningFacts("default"); reason(err) != v1alpha1.ReasonTerminating {
-		t.Errorf("new claims may be planned: %v", err)
-	}
-	for i := range 7 {
-		if err := b.Delete(t.Context(), objects[i+1]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.reconcile()
-	if err := b.Get(t.Context(), types.NamespacedName{Name: "default"}, &v1alpha1.EC2NodeClass{}); client.IgnoreNotFound(err) != nil || err == nil {
-		t.Errorf("the class is still there: %v", err)
-	}
-	b.reconcile()
-	if _, err := b.store.Template("default"); reason(err) != v1alpha1.ReasonNodeClassNotReady {
-		t.Errorf("the class is remembered after its end: %v", err)
 	}
 }
 

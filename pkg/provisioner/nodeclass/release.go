@@ -2,15 +2,18 @@ package nodeclass
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
 )
 
 // namedClaims is how many claims a message names; a person needs one to start with.
@@ -39,6 +42,9 @@ func (r *Reconciler) release(ctx context.Context, nc *v1alpha1.EC2NodeClass) (re
 		}
 		return reconcile.Result{RequeueAfter: releasePoll}, nil
 	}
+	if err := r.giveBack(ctx, nc); err != nil {
+		return reconcile.Result{}, err
+	}
 	before := nc.DeepCopy()
 	controllerutil.RemoveFinalizer(nc, v1alpha1.FinalizerInUse)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
@@ -47,6 +53,21 @@ func (r *Reconciler) release(ctx context.Context, nc *v1alpha1.EC2NodeClass) (re
 	}
 	r.cfg.Store.forget(nc.Name)
 	return reconcile.Result{}, nil
+}
+
+// giveBackFor is how long after its deletion a class stays so that what was made for it in the account is removed. Then it goes all the same:
+// a cloud that does not answer any more must not keep it.
+const giveBackFor = 5 * time.Minute
+
+// giveBack has what was made in the account for a class removed. An error means that it is to be tried again.
+func (r *Reconciler) giveBack(ctx context.Context, nc *v1alpha1.EC2NodeClass) error {
+	err := r.cfg.Templates.Release(ctx, TemplateSpec(nc))
+	denied := (*cloud.DeniedError)(nil)
+	if err != nil && (errors.As(err, &denied) || r.cfg.Now().Sub(nc.DeletionTimestamp.Time) > giveBackFor) {
+		r.cfg.Events.LeftBehind(nc, err.Error())
+		return nil
+	}
+	return err
 }
 
 // claimsOf answers the names of the claims that refer to a class, sorted.

@@ -61,3 +61,8 @@ func (e *Events) NotUsable(about client.Object, reason v1alpha1.Reason, message 
 func (e *Events) InUse(nodeClass *v1alpha1.EC2NodeClass, message string) {
 	e.warn(nodeClass, v1alpha1.EventInUse, actionTerminate, message)
 }
+
+// LeftBehind tells an EC2NodeClass that goes what of it stays in the account, and why.
+func (e *Events) LeftBehind(nodeClass *v1alpha1.EC2NodeClass, message string) {
+	e.warn(nodeClass, v1alpha1.EventLeftBehind, actionTerminate, message)
+}
