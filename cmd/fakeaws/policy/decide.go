@@ -16,14 +16,18 @@ type Request struct {
 
 // DeniedError is a request that is not allowed.
 type DeniedError struct {
-	Request  Request
-	Explicit bool // a Deny says so
+	Request    Request
+	Explicit   bool // a Deny says so
+	ByResource bool // and it is the resource's
 }
 
 // Error answers the reason as IAM words it, to stand after "User: ARN ".
 func (e *DeniedError) Error() string {
 	said := fmt.Sprintf("is not authorized to perform: %s on resource: %s ", e.Request.Action, e.Request.Resource)
-	if e.Explicit {
+	switch {
+	case e.Explicit && e.ByResource:
+		return said + "with an explicit deny in a resource-based policy"
+	case e.Explicit:
 		return said + "with an explicit deny in an identity-based policy"
 	}
 	return said + "because no identity-based policy allows the " + e.Request.Action + " action"

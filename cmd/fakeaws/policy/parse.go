@@ -14,6 +14,7 @@ type Set struct{ statements []statement }
 
 type statement struct {
 	sid        string
+	principals []principal // of a resource's policy only
 	deny       bool
 	actions    []string // patterns, lower case
 	resources  []string // patterns
@@ -43,6 +44,7 @@ type document struct {
 	Statement []struct {
 		Sid       string
 		Effect    string
+		Principal json.RawMessage
 		Action    words
 		Resource  words
 		Condition map[string]map[string]words
@@ -65,41 +67,69 @@ func Parse(text []byte) (*Set, error) {
 }
 
 func (s *Set) add(text []byte) error {
-	var d document
-	read := json.NewDecoder(bytes.NewReader(text))
-	read.DisallowUnknownFields()
-	if err := read.Decode(&d); err != nil {
+	statements, err := read(text)
+	if err != nil {
 		return err
 	}
-	if d.Version != "2012-10-17" {
-		return fmt.Errorf("version %q is not 2012-10-17", d.Version)
+	for _, st := range statements {
+		if len(st.principals) > 0 {
+			return fmt.Errorf("statement %s: a principal's own policy has no Principal", st.sid)
+		}
 	}
+	s.statements = append(s.statements, statements...)
+	return nil
+}
+
+// read reads one policy, of a principal or of a resource.
+func read(text []byte) ([]statement, error) {
+	var d document
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&d); err != nil {
+		return nil, err
+	}
+	if d.Version != "2012-10-17" {
+		return nil, fmt.Errorf("version %q is not 2012-10-17", d.Version)
+	}
+	var statements []statement
 	for _, raw := range d.Statement {
 		st := statement{sid: raw.Sid, deny: raw.Effect == "Deny", resources: raw.Resource}
 		if raw.Effect != "Allow" && raw.Effect != "Deny" {
-			return fmt.Errorf("statement %s: effect %q", raw.Sid, raw.Effect)
+			return nil, fmt.Errorf("statement %s: effect %q", raw.Sid, raw.Effect)
 		}
 		if len(raw.Action) == 0 || len(raw.Resource) == 0 {
-			return fmt.Errorf("statement %s: Action and Resource are required", raw.Sid)
+			return nil, fmt.Errorf("statement %s: Action and Resource are required", raw.Sid)
 		}
 		for _, action := range raw.Action {
 			st.actions = append(st.actions, strings.ToLower(action))
 		}
-		for operator, keys := range raw.Condition {
-			for key, values := range keys {
-				c, err := newCondition(operator, key, values)
-				if err != nil {
-					return fmt.Errorf("statement %s: %w", raw.Sid, err)
-				}
-				st.conditions = append(st.conditions, c)
-			}
+		var err error
+		if st.conditions, err = conditionsOf(raw.Condition); err != nil {
+			return nil, fmt.Errorf("statement %s: %w", raw.Sid, err)
+		}
+		if st.principals, err = principalsOf(raw.Principal); err != nil {
+			return nil, fmt.Errorf("statement %s: %w", raw.Sid, err)
 		}
 		if slices.ContainsFunc(slices.Concat(raw.Action, raw.Resource), hasVariable) {
-			return fmt.Errorf("statement %s: policy variables are not known here", raw.Sid)
+			return nil, fmt.Errorf("statement %s: policy variables are not known here", raw.Sid)
 		}
-		s.statements = append(s.statements, st)
+		statements = append(statements, st)
 	}
-	return nil
+	return statements, nil
+}
+
+func conditionsOf(block map[string]map[string]words) ([]condition, error) {
+	var conditions []condition
+	for operator, keys := range block {
+		for key, values := range keys {
+			c, err := newCondition(operator, key, values)
+			if err != nil {
+				return nil, err
+			}
+			conditions = append(conditions, c)
+		}
+	}
+	return conditions, nil
 }
 
 func hasVariable(text string) bool { return strings.Contains(text, "${") }

@@ -90,7 +90,102 @@ func TestCheckDenies(t *testing.T) {
 	}
 }
 
+func onResource(effect, principal string) string {
+	return `{"Version":"2012-10-17","Statement":[{"Effect":"` + effect + `","Principal":` + principal + `,"Action":"sqs:*","Resource":"*"}]}`
+}
+
+// TestResourceCheck: within one account an Allow of either policy is enough, and a Deny of either wins.
+func TestResourceCheck(t *testing.T) {
+	const user, events = "arn:aws:iam::123456789012:user/a", "events.amazonaws.com"
+	everything := parsed(t, statementOf("Allow", `"*"`, `"*"`, `{}`))
+	nothing, denying := &Set{}, parsed(t, statementOf("Deny", `"sqs:*"`, `"*"`, `{}`))
+	for name, tc := range map[string]struct {
+		policy string
+		own    *Set
+		by     Caller
+		want   string // allowed, implicit, identity or resource
+	}{
+		"the own policy's Allow":          {onResource("Allow", `{"Service":"events.amazonaws.com"}`), everything, Caller{ARN: user}, "allowed"},
+		"no policies at all":              {onResource("Allow", `{"Service":"events.amazonaws.com"}`), nil, Caller{ARN: user}, "allowed"},
+		"the resource's Allow":            {onResource("Allow", `{"AWS":"`+user+`"}`), nothing, Caller{ARN: user}, "allowed"},
+		"another's Allow":                 {onResource("Allow", `{"AWS":["`+user+`2"]}`), nothing, Caller{ARN: user}, "implicit"},
+		"the account's Allow":             {onResource("Allow", `{"AWS":"arn:aws:iam::123456789012:root"}`), nothing, Caller{ARN: user}, "implicit"},
+		"the account's Deny":              {onResource("Deny", `{"AWS":"arn:aws:iam::123456789012:root"}`), everything, Caller{ARN: user}, "resource"},
+		"another account's Deny":          {onResource("Deny", `{"AWS":"arn:aws:iam::210987654321:root"}`), everything, Caller{ARN: user}, "allowed"},
+		"the resource's Deny":             {onResource("Deny", `"*"`), everything, Caller{ARN: user}, "resource"},
+		"the resource's Deny, no own":     {onResource("Deny", `{"AWS":"*"}`), nil, Caller{ARN: user}, "resource"},
+		"the own Deny":                    {onResource("Allow", `"*"`), denying, Caller{ARN: user}, "identity"},
+		"a service":                       {onResource("Allow", `{"Service":"events.amazonaws.com"}`), nil, Caller{Service: events}, "allowed"},
+		"another service":                 {onResource("Allow", `{"Service":["sns.amazonaws.com"]}`), nil, Caller{Service: events}, "implicit"},
+		"a service has no own policies":   {onResource("Allow", `{"AWS":"`+user+`"}`), everything, Caller{Service: events}, "implicit"},
+		"anonymous":                       {onResource("Allow", `"*"`), nil, Caller{}, "allowed"},
+		"anonymous has no own policies":   {onResource("Allow", `{"Service":"events.amazonaws.com"}`), nil, Caller{}, "implicit"},
+		"an ARN that reads like a prefix": {onResource("Deny", `{"AWS":"arn:aws:iam::12:root"}`), everything, Caller{ARN: user}, "allowed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := ParseResource([]byte(tc.policy))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = p.Check(tc.own, tc.by, Request{Action: "sqs:SendMessage", Resource: "q"})
+			got := "allowed"
+			if denied := (*DeniedError)(nil); errors.As(err, &denied) {
+				got = map[bool]string{false: "implicit", true: "identity"}[denied.Explicit]
+				if denied.ByResource {
+					got = "resource"
+				}
+			}
+			if got != tc.want {
+				t.Errorf("%s: %v; want %s", got, err, tc.want)
+			}
+		})
+	}
+}
+
+// TestPrincipalIsAWSService: the key is true of a service in its own name, false of whoever has credentials, and missing otherwise; nobody can say
+// it themselves.
+func TestPrincipalIsAWSService(t *testing.T) {
+	policyOf := func(operator string) *Resource {
+		p, err := ParseResource([]byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sqs:*","Resource":"*"},
+			{"Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*","Condition":{"` + operator + `":{"aws:PrincipalIsAWSService":"false"}}}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	for name, tc := range map[string]struct {
+		by             Caller
+		plain, ifThere bool // whether Bool and BoolIfExists let it in
+	}{
+		"a service": {Caller{Service: "events.amazonaws.com"}, true, true},
+		"a user":    {Caller{ARN: "arn:aws:iam::123456789012:user/a"}, false, false},
+		"anonymous": {Caller{}, true, false},
+	} {
+		for operator, want := range map[string]bool{"Bool": tc.plain, "BoolIfExists": tc.ifThere} {
+			said := map[string][]string{"aws:SourceAccount": {"123456789012"}}
+			if tc.by != (Caller{}) {
+				said["aws:PrincipalIsAWSService"] = []string{"true"}
+			}
+			if err := policyOf(operator).Check(nil, tc.by, Request{Action: "sqs:SendMessage", Resource: "q", Context: said}); (err == nil) != want {
+				t.Errorf("%s, %s: %v", name, operator, err)
+			}
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
+	for name, text := range map[string]string{
+		"no principal":         statementOf("Allow", `"a:b"`, `"*"`, `{}`),
+		"NotPrincipal":         `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"a:b","Resource":"*","NotPrincipal":"*"}]}`,
+		"a federated one":      onResource("Allow", `{"Federated":"x"}`),
+		"an account's number":  onResource("Allow", `{"AWS":"123456789012"}`),
+		"a principal as text":  onResource("Allow", `"arn:aws:iam::1:root"`),
+		"a principal's number": onResource("Allow", `1`),
+	} {
+		if _, err := ParseResource([]byte(text)); err == nil {
+			t.Errorf("%s: it was read as a resource's policy", name)
+		}
+	}
 	for name, text := range map[string]string{
 		"not JSON":          `{`,
 		"an old version":    `{"Version":"2008-10-17","Statement":[]}`,
