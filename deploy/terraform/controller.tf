@@ -1,12 +1,19 @@
 locals {
   # What each policy is for; its statements are in policies/.
-  policies = {
-    Machines  = "Slipway launches and ends machines of ${var.cluster_name}, and no others"
-    Profiles  = "Slipway gives machines of ${var.cluster_name} the nodes' role, and no other"
-    Reading   = "Slipway reads what it can buy for ${var.cluster_name}, and onto what it is launched"
-    Notices   = "Slipway hears when EC2 takes a machine of ${var.cluster_name}"
-    Preflight = "slipway preflight reads, in the controller's place, what the controller of ${var.cluster_name} needs not"
+  purposes = {
+    Machines        = "Slipway launches and ends machines of ${var.cluster_name}, and no others"
+    Profiles        = "Slipway gives machines of ${var.cluster_name} the nodes' role, and no other"
+    Reading         = "Slipway reads what it can buy for ${var.cluster_name}, and onto what it is launched"
+    Notices         = "Slipway hears when EC2 takes a machine of ${var.cluster_name}"
+    Preflight       = "slipway preflight reads, in the controller's place, what the controller of ${var.cluster_name} needs not"
+    ImageParameters = "Slipway looks up images of ${var.cluster_name} in parameters of the account"
+    VolumeKeys      = "EC2 encrypts volumes of ${var.cluster_name} with own keys, in Slipway's name"
   }
+  wanted = {
+    ImageParameters = var.image_parameter_prefix != ""
+    VolumeKeys      = length(var.volume_key_arns) > 0
+  }
+  policies = { for name, purpose in local.purposes : name => purpose if lookup(local.wanted, name, true) }
 
   uses_pod_identity = var.controller_identity == "PodIdentity"
 
@@ -50,12 +57,14 @@ resource "aws_iam_policy" "controller" {
   name        = "Slipway${each.key}-${var.cluster_name}"
   description = each.value
   policy = templatefile("${path.module}/policies/${lower(each.key)}.json.tftpl", {
-    account   = local.account
-    cluster   = var.cluster_name
-    node_role = local.node_role
-    partition = local.partition
-    queue     = aws_sqs_queue.interruption.arn
-    region    = local.region
+    account      = local.account
+    cluster      = var.cluster_name
+    image_prefix = var.image_parameter_prefix
+    node_role    = local.node_role
+    partition    = local.partition
+    queue        = aws_sqs_queue.interruption.arn
+    region       = local.region
+    volume_keys  = var.volume_key_arns
   })
 }
 

@@ -58,6 +58,16 @@ resource "aws_sqs_queue_policy" "interruption" {
           StringEquals = { "aws:SourceAccount" = local.account }
         }
       },
+      # In its own account a queue's Allow is not needed: IAM's for a user would do. Signed requests always have the key, and nothing allows
+      # others; so Bool it is, which does not refuse EventBridge should the key ever be missing.
+      {
+        Sid       = "NobodyElseOfTheAccountSends"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "sqs:SendMessage"
+        Resource  = aws_sqs_queue.interruption.arn
+        Condition = { Bool = { "aws:PrincipalIsAWSService" = "false" } }
+      },
       {
         Sid       = "OnlyEncryptedTransport"
         Effect    = "Deny"

@@ -86,3 +86,25 @@ variable "create_access_entry" {
   default     = true
   nullable    = false
 }
+
+variable "image_parameter_prefix" {
+  description = "Path of your own SSM parameters that hold images' ids, such as /team/images, for spec.amiSelectorTerms.ssmParameter of EC2NodeClasses. Empty, only those of AWS."
+  type        = string
+  default     = ""
+  nullable    = false
+  validation {
+    condition     = can(regex("^((/[0-9A-Za-z_.-]+)+)?$", var.image_parameter_prefix)) && length(var.image_parameter_prefix) <= 1000
+    error_message = "Give a path that begins with / and does not end with one."
+  }
+}
+
+variable "volume_key_arns" {
+  description = "ARNs of customer managed KMS keys that volumes are encrypted with, by kmsKeyID of EC2NodeClasses, in snapshots, or as the account's default. Empty, only aws/ebs."
+  type        = list(string)
+  default     = []
+  nullable    = false
+  validation {
+    condition     = length([for arn in var.volume_key_arns : arn if !can(regex("^arn:[a-z-]+:kms:[0-9a-z-]+:[0-9]{12}:key/[0-9A-Za-z-]+$", arn))]) == 0
+    error_message = "Give ARNs of keys, not of aliases."
+  }
+}

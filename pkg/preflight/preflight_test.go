@@ -66,11 +66,15 @@ func well(t *testing.T) *account {
 	if err != nil {
 		t.Fatal(err)
 	}
+	queue, err := stack.QueuePolicy("demo", "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
 	tags := map[string]string{sim.DiscoveryTag: "demo"}
 	replicas := int32(2)
 	return &account{
 		sim: sim.Config{Now: time.Now, Wait: wait, ClusterName: "demo", Types: facts.Types, Offerings: facts.Offerings("us-east-1"), QuietStates: true},
-		wire: wire.Config{Log: slog.New(slog.DiscardHandler), QueueName: "demo", Pricing: true, Policy: allowed,
+		wire: wire.Config{Log: slog.New(slog.DiscardHandler), QueueName: "demo", Pricing: true, Policy: allowed, QueuePolicy: string(queue),
 			Cluster: wire.Cluster{Endpoint: "https://127.0.0.1:6443", CA: []byte("-----BEGIN CERTIFICATE-----")}},
 		aws: aws.Config{ClusterName: "demo", InterruptionQueue: "demo"},
 		class: v1alpha1.EC2NodeClass{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Spec: v1alpha1.EC2NodeClassSpec{
@@ -196,7 +200,7 @@ func TestEachFaultIsFound(t *testing.T) {
 		"never bought spot":     {func(a *account) { a.wire.WithoutSpotRole = true; a.wire.Policy = nil }, "spot role", preflight.Warn, "create-service-linked-role"},
 		"quotas cannot be seen": {func(a *account) { a.lines = []string{"deny GetServiceQuota"} }, "quotas", preflight.Skip, "servicequotas:GetServiceQuota"},
 		"a queue for nobody": {func(a *account) {
-			a.wire.QueuePolicy = `{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:root"},"Action":"sqs:*"}]}`
+			a.wire.QueuePolicy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:root"},"Action":"sqs:*","Resource":"*"}]}`
 		}, "queue policy", preflight.Warn, "events.amazonaws.com"},
 		"a rule is missing": {func(a *account) { a.wire.WithoutRule = "SpotInterruptionRule" }, "queue rules", preflight.Warn, "EC2 Spot Instance Interruption Warning"},
 		"a new account": {func(a *account) {

@@ -51,6 +51,10 @@ func elsewhere(resource string) []string {
 	return []string{strings.Replace(resource, "us-east-1", "eu-west-1", 1), strings.Replace(resource, "123456789012", "210987654321", 1)}
 }
 
+func otherKeys() []string {
+	return append(elsewhere(VolumeKey), "arn:aws:kms:us-east-1:123456789012:key/ffffffff-1111-2222-3333-444455556666")
+}
+
 // rights is every right with conditions or names, as Karpenter has them or tighter: its CloudFormation reference (getting started, 2026) asks for the
 // cluster's tag and the name of a pool to launch, and for the same to terminate and delete; Slipway asks besides for eks:eks-cluster-name and the
 // claim's UID, and lets tags be made only while something is created.
@@ -75,6 +79,9 @@ func rights() []right {
 		all = append(all, right{action, iam(profile), with(cluster("ResourceTag", nodeClass), "aws:ResourceTag"+regionTag, "us-east-1"),
 			[]string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins")}})
 	}
+	for _, action := range []string{"Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo"} {
+		all = append(all, right{"kms:" + action, VolumeKey, map[string]string{"kms:ViaService": "ec2.us-east-1.amazonaws.com"}, otherKeys()})
+	}
 	return append(all,
 		right{"ec2:CreateLaunchTemplate", ec2("launch-template/*"), cluster("RequestTag", nodeClass), elsewhere(ec2("launch-template/*"))},
 		right{"ec2:TerminateInstances", ec2("instance/i-1"), cluster("ResourceTag", claimUID), elsewhere(ec2("instance/i-1"))},
@@ -96,6 +103,9 @@ func rights() []right {
 		right{"eks:DescribeCluster", "arn:aws:eks:us-east-1:123456789012:cluster/demo", nil, []string{"arn:aws:eks:us-east-1:123456789012:cluster/prod"}},
 		right{"ssm:GetParameters", "arn:aws:ssm:us-east-1::parameter/aws/service/eks/optimized-ami/1.37/x", nil,
 			[]string{"arn:aws:ssm:us-east-1:123456789012:parameter/team/secret", "arn:aws:ssm:eu-west-1::parameter/aws/service/x"}},
+		right{"ssm:GetParameters", "arn:aws:ssm:us-east-1:123456789012:parameter/team/images/gpu", nil,
+			append(elsewhere("arn:aws:ssm:us-east-1:123456789012:parameter/team/images/gpu"), "arn:aws:ssm:us-east-1:123456789012:parameter/team/images-secret")},
+		right{"kms:CreateGrant", VolumeKey, map[string]string{"kms:ViaService": "ec2.us-east-1.amazonaws.com", "kms:GrantIsForAWSResource": "true"}, otherKeys()},
 		right{"sqs:ReceiveMessage", "arn:aws:sqs:us-east-1:123456789012:queue", nil, []string{"arn:aws:sqs:us-east-1:123456789012:other"}},
 		right{"sqs:GetQueueAttributes", "arn:aws:sqs:us-east-1:123456789012:queue", nil, []string{"arn:aws:sqs:us-east-1:123456789012:other"}},
 		right{"events:DescribeRule", "arn:aws:events:us-east-1:123456789012:rule/x", nil, elsewhere("arn:aws:events:us-east-1:123456789012:rule/x")},
@@ -148,7 +158,7 @@ func breaches(set *policy.Set) (found []string) {
 
 // TestNothingForeignIsAllowed: whatever the controller may do, it may do to what is its cluster's, and to nothing else.
 func TestNothingForeignIsAllowed(t *testing.T) {
-	document, err := ControllerPolicies("demo", "queue")
+	document, err := WidestPolicies("demo", "queue")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +174,7 @@ func TestNothingForeignIsAllowed(t *testing.T) {
 // TestEveryConditionCounts_catches takes away each condition of each statement, widens each resource, and takes away each statement: each must be
 // noticed.
 func TestEveryConditionCounts_catches(t *testing.T) {
-	document, err := ControllerPolicies("demo", "queue")
+	document, err := WidestPolicies("demo", "queue")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +201,10 @@ type mutation struct {
 
 // unnoticed are changes that allow nothing more or that no attempt can tell, and why.
 var unnoticed = map[string]string{
-	"ReadPrices, no statement": "pricing:GetProducts has no conditions, and reads public prices",
+	"ReadPrices, no statement":                  "pricing:GetProducts has no conditions, and reads public prices",
+	"OnlyTheRulesBelowSend, any resource":       "a queue's policy is about that queue only",
+	"NobodyElseOfTheAccountSends, any resource": "as above",
+	"OnlyEncryptedTransport, any resource":      "as above",
 }
 
 func mutations(t *testing.T, document []byte) (all []mutation) {

@@ -1,5 +1,5 @@
 // Package stack reads deploy/cloudformation/slipway.yaml as CloudFormation would, as far as the template goes: parameters with their
-// defaults, allowed values and patterns, rules, conditions, and the intrinsic functions Ref, Sub, GetAtt, If, Equals, Not and And. So tests
+// defaults, allowed values and patterns, rules, conditions, and the intrinsic functions Ref, Sub, GetAtt, If, Equals, Join and Not. So tests
 // can look at what a user would get, and have the controller's policies enforced on a fake AWS.
 //
 // It refuses what it does not know: a function, a reference to nothing or to a resource that a condition leaves out, an attribute that it cannot

@@ -14,8 +14,11 @@ import (
 type evaluation struct {
 	template *Template
 	place    Place
-	values   map[string]string // parameters
+	values   map[string]any // parameters: texts and lists of them
 }
+
+// noValue is what a Ref to AWS::NoValue answers: the member or property that would have it is left out.
+type noValue struct{}
 
 // condition answers a named condition; the empty name is true.
 func (e *evaluation) condition(name string) (bool, error) {
@@ -68,7 +71,9 @@ func (e *evaluation) value(node *yaml.Node) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, value)
+			if value != (noValue{}) {
+				list = append(list, value)
+			}
 		}
 		return list, nil
 	case yaml.MappingNode:
@@ -78,7 +83,9 @@ func (e *evaluation) value(node *yaml.Node) (any, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", node.Content[i].Value, err)
 			}
-			entries[node.Content[i].Value] = value
+			if value != (noValue{}) {
+				entries[node.Content[i].Value] = value
+			}
 		}
 		return entries, nil
 	}
@@ -103,16 +110,7 @@ func (e *evaluation) call(function string, node *yaml.Node) (any, error) {
 		return nil, fmt.Errorf("line %d: !%s is not used like that", node.Line, function)
 	}
 	if node.Kind == yaml.ScalarNode {
-		switch function {
-		case "Ref":
-			return e.ref(node.Value)
-		case "GetAtt":
-			resource, attribute, _ := strings.Cut(node.Value, ".")
-			return e.attribute(resource, attribute)
-		case "Sub":
-			return e.sub(node.Value, nil)
-		}
-		return wrong()
+		return e.callOfText(function, node)
 	}
 	if node.Kind != yaml.SequenceNode {
 		return wrong()
@@ -136,8 +134,50 @@ func (e *evaluation) call(function string, node *yaml.Node) (any, error) {
 	case function == "Not" && len(arguments) == 1:
 		holds, err := e.truth(arguments[0])
 		return !holds, err
+	case function == "Join" && len(arguments) == 2:
+		return e.join(arguments[0], arguments[1])
 	}
 	return wrong()
+}
+
+// callOfText runs a function whose argument is a text.
+func (e *evaluation) callOfText(function string, node *yaml.Node) (any, error) {
+	switch function {
+	case "Ref":
+		if list, isList := e.values[node.Value].([]any); isList {
+			return list, nil
+		}
+		if node.Value == "AWS::NoValue" {
+			return noValue{}, nil
+		}
+		return e.ref(node.Value)
+	case "GetAtt":
+		resource, attribute, _ := strings.Cut(node.Value, ".")
+		return e.attribute(resource, attribute)
+	case "Sub":
+		return e.sub(node.Value, nil)
+	}
+	return nil, fmt.Errorf("line %d: !%s is not used like that", node.Line, function)
+}
+
+func (e *evaluation) join(between, list *yaml.Node) (any, error) {
+	value, err := e.value(list)
+	if err != nil {
+		return nil, err
+	}
+	members, isList := value.([]any)
+	if !isList {
+		return nil, fmt.Errorf("line %d: what !Join joins is no list", list.Line)
+	}
+	var texts []string
+	for _, member := range members {
+		text, isText := member.(string)
+		if !isText {
+			return nil, fmt.Errorf("line %d: !Join joins texts only", list.Line)
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, between.Value), nil
 }
 
 func (e *evaluation) subWith(text, variables *yaml.Node) (any, error) {
@@ -187,7 +227,7 @@ func (e *evaluation) ref(name string) (string, error) {
 	case "AWS::URLSuffix":
 		return e.place.URLSuffix, nil
 	}
-	if value, known := e.values[name]; known {
+	if value, known := e.values[name].(string); known {
 		return value, nil
 	}
 	d, err := e.standing(name)

@@ -121,13 +121,24 @@ func (s *Stack) Policies() (map[string]json.RawMessage, error) {
 
 // ControllerPolicies answers what a stack for a cluster at the Fake place allows the controller: a list of policies, as JSON.
 func ControllerPolicies(cluster, queue string) ([]byte, error) {
-	t, err := Slipway()
+	return controllerPolicies(map[string]string{"ClusterName": cluster, "QueueName": queue})
+}
+
+// VolumeKey and ImagePrefix are what WidestPolicies gives to the stack beside names.
+const (
+	VolumeKey   = "arn:aws:kms:us-east-1:123456789012:key/0b1c2d3e-1111-2222-3333-444455556666"
+	ImagePrefix = "/team/images"
+)
+
+// WidestPolicies is ControllerPolicies for a stack whose every optional right is asked for.
+func WidestPolicies(cluster, queue string) ([]byte, error) {
+	return controllerPolicies(map[string]string{"ClusterName": cluster, "QueueName": queue, "VolumeKeyArns": VolumeKey, "ImageParameterPrefix": ImagePrefix})
+}
+
+func controllerPolicies(parameters map[string]string) ([]byte, error) {
+	s, err := fake(parameters)
 	if err != nil {
 		return nil, err
-	}
-	s, err := t.Make(Fake(), map[string]string{"ClusterName": cluster, "QueueName": queue})
-	if err != nil {
-		return nil, fmt.Errorf("making a stack for cluster %s: %w", cluster, err)
 	}
 	policies, err := s.Policies()
 	if err != nil {
@@ -138,4 +149,25 @@ func ControllerPolicies(cluster, queue string) ([]byte, error) {
 		list = append(list, policies[name])
 	}
 	return json.Marshal(list)
+}
+
+// QueuePolicy answers the policy of the interruption queue in a stack for a cluster at the Fake place, as JSON.
+func QueuePolicy(cluster, queue string) ([]byte, error) {
+	s, err := fake(map[string]string{"ClusterName": cluster, "QueueName": queue})
+	if err != nil {
+		return nil, err
+	}
+	return s.Resources["InterruptionQueuePolicy"].Document("PolicyDocument")
+}
+
+func fake(parameters map[string]string) (*Stack, error) {
+	t, err := Slipway()
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.Make(Fake(), parameters)
+	if err != nil {
+		return nil, fmt.Errorf("making a stack for cluster %s: %w", parameters["ClusterName"], err)
+	}
+	return s, nil
 }

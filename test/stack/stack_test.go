@@ -63,6 +63,12 @@ func TestVariants(t *testing.T) {
 				"QueueName": "q", "ControllerRoleName": "c"}, []string{"ControllerAssociation"},
 			map[string]string{"InterruptionQueueName": "q", "ControllerRoleArn": "arn:aws:iam::123456789012:role/c"},
 		},
+		"own keys and images": {
+			map[string]string{"ClusterName": "prod", "ImageParameterPrefix": ImagePrefix, "VolumeKeyArns": VolumeKey + ", " + VolumeKey},
+			[]string{"ControllerAssociation", "ImageParametersPolicy", "NodeAccessEntry", "NodeRole", "VolumeKeysPolicy"},
+			map[string]string{"InterruptionQueueName": "slipway-prod", "NodeRoleName": "SlipwayNodeRole-prod",
+				"ControllerRoleArn": "arn:aws:iam::123456789012:role/SlipwayController-prod"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := made(t, tc.parameters)
@@ -107,6 +113,11 @@ func TestParametersAreChecked(t *testing.T) {
 		"a role's name":         {"ClusterName": "a", "NodeRoleArn": "nodes"},
 		"an unknown parameter":  {"ClusterName": "a", "Cluster": "b"},
 		"a long queue":          {"ClusterName": "a", "QueueName": strings.Repeat("q", 81)},
+		"a key's alias":         {"ClusterName": "a", "VolumeKeyArns": VolumeKey + ",arn:aws:kms:us-east-1:123456789012:alias/nodes"},
+		"every key":             {"ClusterName": "a", "VolumeKeyArns": "arn:aws:kms:us-east-1:123456789012:key/*"},
+		"a prefix without /":    {"ClusterName": "a", "ImageParameterPrefix": "team"},
+		"every parameter":       {"ClusterName": "a", "ImageParameterPrefix": "/"},
+		"a prefix with *":       {"ClusterName": "a", "ImageParameterPrefix": "/*"},
 	} {
 		if _, err := template.Make(Fake(), parameters); err == nil {
 			t.Errorf("%s: a stack was made", name)
@@ -125,7 +136,7 @@ func TestNamesFit(t *testing.T) {
 		}
 	}
 	long := made(t, map[string]string{"ClusterName": strings.Repeat("c", 100), "QueueName": "q", "ControllerRoleName": "c",
-		"NodeRoleArn": "arn:aws:iam::123456789012:role/nodes"})
+		"NodeRoleArn": "arn:aws:iam::123456789012:role/nodes", "ImageParameterPrefix": ImagePrefix, "VolumeKeyArns": strings.Repeat(","+VolumeKey, 20)[1:]})
 	policies, err := long.Policies()
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +187,8 @@ func TestQueue(t *testing.T) {
 			"Action": "sqs:SendMessage", "Resource": queue, "Condition": map[string]any{
 				"ArnEquals":    map[string]any{"aws:SourceArn": arns},
 				"StringEquals": map[string]any{"aws:SourceAccount": "123456789012"}}},
+		map[string]any{"Sid": "NobodyElseOfTheAccountSends", "Effect": "Deny", "Principal": "*", "Action": "sqs:SendMessage", "Resource": queue,
+			"Condition": map[string]any{"Bool": map[string]any{"aws:PrincipalIsAWSService": "false"}}},
 		map[string]any{"Sid": "OnlyEncryptedTransport", "Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": queue,
 			"Condition": map[string]any{"Bool": map[string]any{"aws:SecureTransport": "false"}}},
 	}}, s.Resources["InterruptionQueuePolicy"].Properties["PolicyDocument"]); diff != "" {

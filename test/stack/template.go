@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -26,7 +27,7 @@ type Template struct {
 	Outputs     map[string]output    `yaml:"Outputs"`
 }
 
-// Parameter is a parameter of type String.
+// Parameter is a parameter of type String or CommaDelimitedList. A list's values, with spaces around them cut off, are checked one by one.
 type Parameter struct {
 	Type           string   `yaml:"Type"`
 	Description    string   `yaml:"Description"`
@@ -91,9 +92,9 @@ func Fake() Place {
 	return Place{Partition: "aws", Region: "us-east-1", Account: "123456789012", URLSuffix: "amazonaws.com"}
 }
 
-// settle answers each parameter's value, given or default, and what is wrong with them.
-func (t *Template) settle(given map[string]string) (map[string]string, error) {
-	values := map[string]string{}
+// settle answers each parameter's value, given or default, a text or a list of them, and what is wrong with them.
+func (t *Template) settle(given map[string]string) (map[string]any, error) {
+	values := map[string]any{}
 	var errs []error
 	for name := range given {
 		if _, known := t.Parameters[name]; !known {
@@ -109,10 +110,22 @@ func (t *Template) settle(given map[string]string) (map[string]string, error) {
 		case !set:
 			value = *p.Default
 		}
-		if err := p.check(value); err != nil {
-			errs = append(errs, fmt.Errorf("parameter %s: %w", name, err))
-		}
+		members := []string{value}
 		values[name] = value
+		if p.Type == "CommaDelimitedList" {
+			members = strings.Split(value, ",")
+			list := []any{}
+			for i, member := range members {
+				members[i] = strings.TrimSpace(member)
+				list = append(list, members[i])
+			}
+			values[name] = list
+		}
+		for _, member := range members {
+			if err := p.check(member); err != nil {
+				errs = append(errs, fmt.Errorf("parameter %s: %w", name, err))
+			}
+		}
 	}
 	return values, errors.Join(errs...)
 }
@@ -120,7 +133,7 @@ func (t *Template) settle(given map[string]string) (map[string]string, error) {
 func (p Parameter) check(value string) error {
 	pattern, err := regexp.Compile("^(?:" + p.AllowedPattern + ")$")
 	switch {
-	case p.Type != "String":
+	case p.Type != "String" && p.Type != "CommaDelimitedList":
 		return fmt.Errorf("type %q is not known here", p.Type)
 	case err != nil:
 		return err

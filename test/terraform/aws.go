@@ -77,6 +77,7 @@ func functions(files fs.FS) map[string]function.Function {
 		"contains":     stdlib.ContainsFunc,
 		"jsonencode":   stdlib.JSONEncodeFunc,
 		"length":       length,
+		"lookup":       stdlib.LookupFunc,
 		"lower":        stdlib.LowerFunc,
 		"one":          one,
 		"regex":        stdlib.RegexFunc,
@@ -85,11 +86,16 @@ func functions(files fs.FS) map[string]function.Function {
 	}
 }
 
-// length is of texts only.
+// length is of texts and of collections.
 var length = function.New(&function.Spec{ // read only
-	Params: []function.Parameter{{Name: "text", Type: cty.String}},
+	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType}},
 	Type:   function.StaticReturnType(cty.Number),
-	Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return stdlib.Strlen(args[0]) },
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		if args[0].Type() == cty.String {
+			return stdlib.Strlen(args[0])
+		}
+		return stdlib.Length(args[0])
+	},
 })
 
 // one answers the only member of a list, or null of an empty one.
@@ -121,7 +127,8 @@ func templateFile(files fs.FS) function.Function {
 			if problems.HasErrors() {
 				return cty.NilVal, problems
 			}
-			value, problems := template.Value(&hcl.EvalContext{Variables: args[1].AsValueMap()})
+			value, problems := template.Value(&hcl.EvalContext{Variables: args[1].AsValueMap(),
+				Functions: map[string]function.Function{"jsonencode": stdlib.JSONEncodeFunc}})
 			return value, asError(problems)
 		},
 	})

@@ -6,8 +6,10 @@ import (
 	"io/fs"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 )
 
 // Module is a directory of .tf files, parsed.
@@ -101,8 +103,19 @@ func (m *Module) settle(given map[string]cty.Value) (cty.Value, error) {
 				errs = append(errs, problems)
 			}
 		}
-		want := map[string]cty.Type{"string": cty.String, "bool": cty.Bool}[hcl.ExprAsKeyword(body.Attributes["type"].Expr)]
-		if value.Type() != want {
+		want, problems := typeexpr.TypeConstraint(body.Attributes["type"].Expr)
+		if problems.HasErrors() {
+			errs = append(errs, problems)
+			continue
+		}
+		if want.IsListType() && value.Type().IsTupleType() { // as a literal list is in HCL
+			var err error
+			if value, err = convert.Convert(value, want); err != nil {
+				errs = append(errs, fmt.Errorf("variable %s: %w", name, err))
+				continue
+			}
+		}
+		if !value.Type().Equals(want) {
 			errs = append(errs, fmt.Errorf("variable %s: it is %s", name, value.Type().FriendlyName()))
 		}
 		values[name] = value

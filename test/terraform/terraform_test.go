@@ -41,6 +41,12 @@ var variants = map[string]struct {
 		map[string]string{"ClusterName": "a_b-1", "NodeRoleArn": "arn:aws:iam::123456789012:role/nodes"},
 		map[string]cty.Value{"cluster_name": cty.StringVal("a_b-1"), "node_role_arn": cty.StringVal("arn:aws:iam::123456789012:role/nodes")},
 	},
+	"own keys and images": {
+		map[string]string{"ClusterName": "prod", "ImageParameterPrefix": "/team/images",
+			"VolumeKeyArns": stack.VolumeKey + ",arn:aws-cn:kms:cn-north-1:210987654321:key/mrk-1"},
+		map[string]cty.Value{"cluster_name": cty.StringVal("prod"), "image_parameter_prefix": cty.StringVal("/team/images"),
+			"volume_key_arns": cty.ListVal([]cty.Value{cty.StringVal(stack.VolumeKey), cty.StringVal("arn:aws-cn:kms:cn-north-1:210987654321:key/mrk-1")})},
+	},
 }
 
 // places are where the two are compared: Slipway runs in each partition.
@@ -116,6 +122,12 @@ func TestComparison_catches(t *testing.T) {
 		"a rule without a target":           {"queue.tf", "resource \"aws_cloudwatch_event_target\" \"interruption\" {\n  for_each  = local.events", "resource \"aws_cloudwatch_event_target\" \"interruption\" {\n  for_each  = toset([\"Health\"])"},
 		"messages that stay":                {"queue.tf", "message_retention_seconds = 300", "message_retention_seconds = 345600"},
 		"plain transport":                   {"queue.tf", `Effect    = "Deny"`, `Effect    = "Allow"`},
+		"users send":                        {"queue.tf", `"aws:PrincipalIsAWSService" = "false"`, `"aws:PrincipalIsAWSService" = "true"`},
+		"a key for more than volumes":       {"policies/volumekeys.json.tftpl", `"kms:DescribeKey", `, `"kms:DescribeKey", "kms:Encrypt", `},
+		"a grant to anybody":                {"policies/volumekeys.json.tftpl", `"Bool": {"kms:GrantIsForAWSResource": "true"}`, `"Bool": {}`},
+		"keys without EC2":                  {"policies/volumekeys.json.tftpl", `"kms:ViaService": [`, `"aws:RequestedRegion": [`},
+		"keys that nobody asked for":        {"controller.tf", `length(var.volume_key_arns) > 0`, `true`},
+		"parameters beside the prefix":      {"policies/imageparameters.json.tftpl", `${image_prefix}/*`, `${image_prefix}*`},
 		"anybody sends":                     {"queue.tf", `StringEquals = { "aws:SourceAccount" = local.account }`, ""},
 		"a node policy more":                {"node.tf", `"AmazonSSMManagedInstanceCore",`, `"AmazonSSMManagedInstanceCore", "AdministratorAccess",`},
 		"another default":                   {"variables.tf", `default     = "slipway-system"`, `default     = "kube-system"`},
@@ -180,6 +192,11 @@ func TestVariablesAreChecked(t *testing.T) {
 		"an unknown variable":   {"cluster_name": text("a"), "cluster": text("b")},
 		"a long queue":          {"cluster_name": text("a"), "queue_name": text(strings.Repeat("q", 81))},
 		"a long role":           {"cluster_name": text("a"), "controller_role_name": text(strings.Repeat("r", 65))},
+		"a key's alias":         {"cluster_name": text("a"), "volume_key_arns": cty.ListVal([]cty.Value{text(stack.VolumeKey), text("arn:aws:kms:us-east-1:123456789012:alias/nodes")})},
+		"a key that is no list": {"cluster_name": text("a"), "volume_key_arns": text(stack.VolumeKey)},
+		"a prefix without /":    {"cluster_name": text("a"), "image_parameter_prefix": text("team")},
+		"every parameter":       {"cluster_name": text("a"), "image_parameter_prefix": text("/")},
+		"a long prefix":         {"cluster_name": text("a"), "image_parameter_prefix": text("/" + strings.Repeat("p", 1000))},
 		"a text for a truth":    {"cluster_name": text("a"), "create_access_entry": text("no")},
 	} {
 		if _, err := module.Plan(stack.Fake(), variables); err == nil {

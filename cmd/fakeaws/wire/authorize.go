@@ -40,8 +40,12 @@ func (s *Server) authorize(allowed *policy.Set, requests []policy.Request) error
 			r.Context = map[string][]string{}
 		}
 		r.Context["aws:RequestedRegion"] = []string{s.Cloud.Region()}
+		err := allowed.Check(r)
+		if strings.HasPrefix(r.Action, "sqs:") && r.Resource == s.arn("sqs", s.Cloud.Region(), s.QueueName) {
+			err = s.queue.Check(allowed, policy.Caller{ARN: s.caller()}, r)
+		}
 		var denied *policy.DeniedError
-		if errors.As(allowed.Check(r), &denied) {
+		if errors.As(err, &denied) {
 			s.Log.Info("denying", "action", r.Action, "resource", r.Resource)
 			return &unauthorizedError{user: s.caller(), DeniedError: denied}
 		}

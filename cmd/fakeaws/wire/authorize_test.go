@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -238,6 +239,38 @@ func TestForeignThingsAreDenied(t *testing.T) {
 	}
 	if machines := f.cloud.Machines(); len(machines) != 1 {
 		t.Errorf("there are %d machines; want the own one", len(machines))
+	}
+}
+
+// TestTheQueuesPolicyIsEnforced: nobody with credentials sends to the queue, not even who may do everything, and its reader still reads.
+func TestTheQueuesPolicyIsEnforced(t *testing.T) {
+	document, err := stack.QueuePolicy("demo", "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		policy string
+		code   string // of sending
+	}{
+		"that of the template": {string(document), "AccessDeniedException"},
+		"planted: no Deny":     {strings.ReplaceAll(string(document), "Deny", "Allow"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := open(t, func(c *wire.Config) { c.QueuePolicy = tc.policy })
+			client, url := sqs.NewFromConfig(f.sdk), aws.String(f.url+"/123456789012/demo")
+			_, err := client.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("x")})
+			if tc.code != "" {
+				wantCode(t, err, tc.code)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if _, err := client.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url}); err != nil {
+				t.Errorf("reading: %v", err)
+			}
+		})
+	}
+	if _, err := wire.New(wire.Config{Cloud: open(t, nil).cloud, Log: slog.New(slog.DiscardHandler), QueueName: "demo", QueuePolicy: "{"}); err == nil {
+		t.Error("a queue's policy that is no JSON is taken")
 	}
 }
 

@@ -23,7 +23,8 @@ type Config struct {
 	Account string
 	// QueueName is the only queue there is.
 	QueueName string
-	// QueuePolicy is what the queue's attribute Policy says, JSON; default: EventBridge may send. It is not enforced.
+	// QueuePolicy is what the queue's attribute Policy says, JSON; default: EventBridge may send. It is enforced on who calls
+	// SQS, beside Policy; what the cloud itself puts into the queue comes from EventBridge and is not asked.
 	QueuePolicy string
 	// WithoutRule plays an EventBridge that lacks one of the rules that fill the queue, by its logical name in deploy/cloudformation.
 	WithoutRule string
@@ -68,6 +69,8 @@ type Server struct {
 	Config
 	mux *http.ServeMux
 
+	queue *policy.Resource // QueuePolicy
+
 	mu        sync.Mutex
 	requests  int
 	templates templates
@@ -87,7 +90,11 @@ func New(config Config) (*Server, error) {
 	}
 	config.Cluster.Version = cmp.Or(config.Cluster.Version, sim.KubernetesVersion)
 	config.Cluster.ServiceCIDR = cmp.Or(config.Cluster.ServiceCIDR, "10.100.0.0/16")
-	s := &Server{Config: config, mux: http.NewServeMux(), templates: newTemplates(), profiles: map[string]*profile{}}
+	queue, err := policy.ParseResource([]byte(config.QueuePolicy))
+	if err != nil {
+		return nil, fmt.Errorf("checking the queue's policy: %w", err)
+	}
+	s := &Server{Config: config, queue: queue, mux: http.NewServeMux(), templates: newTemplates(), profiles: map[string]*profile{}}
 	for name, role := range config.Cloud.Network().Profiles {
 		s.profiles[name] = &profile{name: name, role: role}
 	}

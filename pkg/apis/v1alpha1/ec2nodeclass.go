@@ -111,7 +111,8 @@ type AMISelectorTerm struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^ami-[0-9a-z]+$')",message="id must look like ami-0123456789abcdef0: correct it, or select by tags"
 	// +optional
 	ID string `json:"id,omitempty"`
-	// ssmParameter that holds an image's id.
+	// ssmParameter that holds an image's id. The stack lets the controller read those of AWS, below /aws/service/; for one of your own, give the
+	// stack the path above it as ImageParameterPrefix.
 	// +kubebuilder:validation:MaxLength=1011
 	// +kubebuilder:validation:MinLength=1
 	// +optional
@@ -206,7 +207,8 @@ type BlockDeviceMapping struct {
 	// +kubebuilder:default=true
 	// +optional
 	Encrypted *bool `json:"encrypted,omitempty"`
-	// kmsKeyID is a key's id, ARN or alias; unset means the account's default key.
+	// kmsKeyID is a key's id, ARN or alias; unset means the account's default key. A customer managed key must be among the stack's VolumeKeyArns,
+	// and for spot be granted to AWSServiceRoleForEC2Spot.
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
 	KMSKeyID string `json:"kmsKeyID,omitempty"`
