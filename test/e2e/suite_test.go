@@ -80,7 +80,7 @@ func TestE2E(t *testing.T) {
 	w.tell(t, "upgrade", (*story).upgrade)
 	w.tell(t, "crashes", (*story).crashes)
 	w.tell(t, "uninstall", (*story).uninstall)
-	w.World.Always(t)
+	w.tell(t, "always", func(s *story) { w.World.Always(s.T) })
 }
 
 // open starts a cluster; what is there is kept if the test fails.

@@ -153,7 +153,8 @@ func (w *World) closedUntilReady(t *testing.T) {
 			}
 			shown := node.Status.Allocatable[v1alpha1.ResourceGPU]
 			if want := node.Labels[v1alpha1.LabelInstanceGPUCount]; strconv.FormatInt(shown.Value(), 10) != want {
-				t.Errorf("node %s was open at %s while it showed %s GPUs of %q", node.Name, Clock(v.At), shown.String(), want)
+				t.Errorf("node %s, made at %s, was open at %s while it showed %s GPUs of %q: labels %v, taints %v", node.Name,
+					Clock(node.CreationTimestamp.Time), Clock(v.At), shown.String(), want, node.Labels, node.Spec.Taints)
 				break
 			}
 		}
