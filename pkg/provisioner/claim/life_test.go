@@ -60,6 +60,28 @@ func TestLife(t *testing.T) {
 	})
 }
 
+// TestANewLeaderKnowsNoTypesAtFirst: a node that registers meanwhile waits, and then gets the labels of its type.
+func TestANewLeaderKnowsNoTypesAtFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, options{})
+		w.create("a", 8, "p3.16xlarge")
+		w.run("launched", time.Minute, w.is("a", v1alpha1.ConditionLaunched))
+		types := w.types
+		w.types = nil
+		w.start()
+		w.pass(time.Minute) // it registers after 25 s
+		if w.is("a", v1alpha1.ConditionJoined)() {
+			t.Error("a node was let in while its type was not known")
+		}
+		w.types = types
+		w.ready("a")
+		if got := w.node(w.get("a")).Labels[v1alpha1.LabelInstanceGPUCount]; got != "8" {
+			t.Errorf("the node says that it has %q GPUs", got)
+		}
+		w.check()
+	})
+}
+
 // TestNodeWithoutGPUsIsNotOpened: with 1 of 8 GPUs nothing can be scheduled, and the deadline names the cause.
 func TestNodeWithoutGPUsIsNotOpened(t *testing.T) {
 	cases := map[string]struct {

@@ -25,8 +25,10 @@ type Templates interface {
 	Template(nodeClass string) (cloud.Template, error)
 }
 
-// Catalog answers what is known of a type or an offering from memory; false: not known, or not known yet.
+// Catalog answers what is known of a type or an offering from memory; false: not known.
 type Catalog interface {
+	// Loaded is closed once anything is known. A leader that has just begun may see a claim before that.
+	Loaded() <-chan struct{}
 	Type(name string) (cloud.InstanceType, bool)
 	Offering(key cloud.OfferingKey) (cloud.Offering, bool)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -32,7 +33,7 @@ func New(cfg Config) (*Reconciler, error) {
 type phase func(*scope, context.Context) (bool, error)
 
 var (
-	forward  = []phase{(*scope).protect, (*scope).launch, (*scope).join, (*scope).ready}
+	forward  = []phase{(*scope).protect, (*scope).informed, (*scope).launch, (*scope).join, (*scope).ready}
 	backward = []phase{(*scope).drain, (*scope).release}
 )
 
@@ -77,6 +78,17 @@ func (s *scope) finish(ctx context.Context) error {
 		return s.delete(ctx)
 	}
 	return nil
+}
+
+// informed waits until instance types are known: a node that joined before that would never get the labels of its type.
+func (s *scope) informed(context.Context) (bool, error) {
+	select {
+	case <-s.r.cfg.Catalog.Loaded():
+		return true, nil
+	default:
+		s.again(time.Second)
+		return false, nil
+	}
 }
 
 // protect puts the finalizer on before anything is bought.

@@ -161,6 +161,14 @@ func (w *world) Template(string) (cloud.Template, error) { return cloud.Template
 
 func (w *world) Type(name string) (cloud.InstanceType, bool) { t, ok := w.types[name]; return t, ok }
 
+func (w *world) Loaded() <-chan struct{} {
+	loaded := make(chan struct{})
+	if len(w.types) > 0 {
+		close(loaded)
+	}
+	return loaded
+}
+
 func (w *world) Offering(key cloud.OfferingKey) (cloud.Offering, bool) {
 	return cloud.Offering{OfferingKey: key, ZoneID: sim.ZoneID(key.Zone), PriceMicroUSDPerHour: 200_000}, true
 }
