@@ -65,8 +65,6 @@ type poolSource struct {
 	opened
 	in   nodePool
 	beta bool
-	// native is what it became; nil: it was left alone.
-	native *v1alpha1.Provisioner
 }
 
 var templateSpec = path{"spec", "template", "spec"}

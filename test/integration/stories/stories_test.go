@@ -16,13 +16,10 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/slipway-sh/slipway/test/stage"
 )
-
-var zero = intstr.FromInt32(0)
 
 // TestMain lets all stories of a stage run at once: they wait for servers, not for the CPU. How many stages do is bounded elsewhere.
 func TestMain(m *testing.M) {
