@@ -22,6 +22,7 @@ import (
 // importFlags are the flags of `slipway import`.
 type importFlags struct {
 	files      []string
+	groups     []string
 	cluster    bool
 	kubeconfig string
 	directory  string
@@ -31,22 +32,23 @@ type importFlags struct {
 
 // errNothing: there is nothing to read, which no empty result may hide.
 var errNothing = errors.New("nothing to import: there is no object in the files, nor one of Karpenter's in the cluster; " +
-	"node groups of cluster-autoscaler are read from eksctl's ClusterConfig: use --filename")
+	"node groups of cluster-autoscaler are in none: use --filename with eksctl's ClusterConfig, or --node-groups")
 
-const importHelp = `Write Provisioners and EC2NodeClasses that mean what Karpenter's objects or eksctl's node groups mean, and list what differs.
+const importHelp = `Write Provisioners and EC2NodeClasses that mean what Karpenter's objects or node groups mean, and list what differs.
 
-It reads NodePools and EC2NodeClasses of Karpenter (v1, v1beta1), Provisioners (v1alpha5) and AWSNodeTemplates (v1alpha1), and the node groups of
-eksctl's ClusterConfigs, which cluster-autoscaler scales. What is not about GPUs is left alone. Every field of a source is reported once, as carried,
+It reads NodePools and EC2NodeClasses of Karpenter (v1, v1beta1), Provisioners (v1alpha5) and AWSNodeTemplates (v1alpha1), and node groups, which
+cluster-autoscaler scales, of eksctl's ClusterConfigs or as AWS describes them. What is not about GPUs is left alone. Every field of a source is reported once, as carried,
 approximated or not carried, on stderr. Nothing is applied: read the report, then use kubectl apply.`
 
 const importExamples = `  kubectl get nodepools,ec2nodeclasses.karpenter.k8s.aws -o yaml | slipway import -f - > slipway.yaml
   slipway import --cluster -o slipway/
+  aws eks describe-nodegroup --cluster-name demo --nodegroup-name gpu | slipway import --node-groups - > slipway.yaml
   slipway import -f cluster.yaml --node-role SlipwayNodeRole-demo --report json 2> report.json`
 
 func importCommand() *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
-		Use: "import", Short: "Turn Karpenter's objects and eksctl's node groups into Slipway's, and list what differs",
+		Use: "import", Short: "Turn Karpenter's objects and node groups into Slipway's, and list what differs",
 		Long: importHelp, Example: importExamples, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -54,6 +56,7 @@ func importCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVarP(&f.files, "filename", "f", nil, "manifest, directory of manifests at any depth, or - for stdin; repeatable")
+	flags.StringArrayVar(&f.groups, "node-groups", nil, "JSON of aws eks describe-nodegroup or aws autoscaling describe-auto-scaling-groups, or - for stdin; repeatable")
 	flags.BoolVar(&f.cluster, "cluster", false, "read Karpenter's objects from a live cluster; nothing is written to it")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file of the live cluster; empty: $KUBECONFIG, then ~/.kube/config")
 	flags.StringVarP(&f.directory, "output-directory", "o", "", "directory for one file for each object, none of which may exist; empty: stdout")
@@ -68,12 +71,19 @@ func (f *importFlags) run(ctx context.Context, stdin io.Reader, out, report io.W
 	if f.report != "table" && f.report != "json" && f.report != "none" {
 		return fmt.Errorf("--report %q: use table, json or none", f.report)
 	}
-	if len(f.files) == 0 && !f.cluster {
-		return errors.New("nothing to import: use --filename or --cluster")
+	if len(f.files)+len(f.groups) == 0 && !f.cluster {
+		return errors.New("nothing to import: use --filename, --node-groups or --cluster")
 	}
 	documents, err := manifest.Read(f.files, stdin)
 	if err != nil {
 		return err
+	}
+	for _, name := range f.groups {
+		groups, err := readGroups(name, stdin)
+		if err != nil {
+			return err
+		}
+		documents = append(documents, groups...)
 	}
 	if f.cluster {
 		live, err := f.live(ctx)
@@ -90,6 +100,18 @@ func (f *importFlags) run(ctx context.Context, stdin io.Reader, out, report io.W
 		return err
 	}
 	return errors.Join(f.write(&result, out), f.say(&result, report))
+}
+
+func readGroups(name string, stdin io.Reader) ([]manifest.Document, error) {
+	if name == "-" {
+		return migrate.ReadGroups("stdin", stdin)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading node groups: %w", err)
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	return migrate.ReadGroups(name, file)
 }
 
 func (f *importFlags) say(result *migrate.Result, to io.Writer) error {

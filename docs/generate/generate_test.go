@@ -61,7 +61,7 @@ func TestMetricWithoutHelpIsRefused(t *testing.T) {
 // Tables and imports go between their marks, text around them stays, and a page that lost its marks is an error.
 func TestMigratePage(t *testing.T) {
 	page := "before\n"
-	for _, kind := range []string{"Provisioner", "AWSNodeTemplate", "NodePool", "EC2NodeClass", "ClusterConfig"} {
+	for _, kind := range []string{"Provisioner", "AWSNodeTemplate", "NodePool", "EC2NodeClass", "ClusterConfig", "Nodegroup", "AutoScalingGroup"} {
 		page += "<!-- fields of " + kind + " -->\nOUTDATED\n<!-- end -->\nafter " + kind + "\n"
 	}
 	for _, name := range examples {

@@ -2,7 +2,7 @@
 // became of it.
 //
 // It reads Karpenter's NodePool and EC2NodeClass (v1, v1beta1), Provisioner (v1alpha5) and AWSNodeTemplate (v1alpha1), and the node groups of
-// an eksctl ClusterConfig, which is how most users of cluster-autoscaler wrote theirs. What is not about GPUs is left alone, with a word.
+// an eksctl ClusterConfig or as AWS describes them, which are what cluster-autoscaler scales. What is not about GPUs is left alone, with a word.
 //
 // It decides what each field means here: carried, approximated (and how), or not carried (why, and what to do). The rules of fields are
 // tables, rules*.go, from which docs/migrate.md is generated; where it depends on the value, the code overrules the table. A ledger

@@ -110,6 +110,8 @@ type ledger struct {
 	entries []Entry
 	// place is the index of the leaf that an entry stands at, for the order of the report; silences stand at the end.
 	place []int
+	// places are where the fields of a translation stand in the source, if it is read as something else; nil: it is read as it is.
+	places map[string]path
 }
 
 func newLedger(object map[string]any) *ledger {
@@ -120,6 +122,10 @@ func newLedger(object map[string]any) *ledger {
 // say enters what became of the leaves at or below field, or below it at the fields of, as far as they are there and not spoken for.
 // It answers whether there were any.
 func (l *ledger) say(e Entry, field path, of ...string) bool {
+	field, ok := l.inSource(field)
+	if !ok {
+		return false
+	}
 	var at []int
 	for i, leaf := range l.leaves {
 		if !l.taken[i] && covers(field, of, leaf.path) {
@@ -127,6 +133,19 @@ func (l *ledger) say(e Entry, field path, of ...string) bool {
 		}
 	}
 	return l.enter(e, field, at)
+}
+
+// inSource answers where a field stands in the source: there is nothing at one that the translation alone has.
+func (l *ledger) inSource(field path) (path, bool) {
+	if l.places == nil {
+		return field, true
+	}
+	for n := len(field); n > 0; n-- {
+		if at, ok := l.places[field[:n].String()]; ok {
+			return at.with(field[n:]...), true
+		}
+	}
+	return nil, false
 }
 
 func (l *ledger) enter(e Entry, field path, leaves []int) bool {
@@ -152,7 +171,7 @@ func covers(field path, of []string, leaf path) bool {
 
 // silence enters what it means that a field is not there.
 func (l *ledger) silence(field string, e Entry) {
-	e.Field = field
+	e.Field = strings.TrimLeft(field, ". ") // below the source itself there is nothing before it
 	l.entries, l.place = append(l.entries, e), append(l.place, len(l.leaves))
 }
 

@@ -134,7 +134,7 @@ func (im *importing) read(d manifest.Document) error {
 
 // open decodes a document; nil: it is not of a kind that is imported.
 func open(o opened, group, version string, d manifest.Document) (source, error) {
-	if o.name == "" && group != "eksctl.io" {
+	if o.name == "" && group != "eksctl.io" && group != awsGroup {
 		return nil, errors.New("metadata.name is required")
 	}
 	decode := func(into any) error { return decode(d, o.ledger, into) }
@@ -154,6 +154,12 @@ func open(o opened, group, version string, d manifest.Document) (source, error) 
 	case group == "eksctl.io" && d.Kind == "ClusterConfig" && version == "v1alpha5":
 		s := &clusterSource{opened: o}
 		return s, decode(&s.in)
+	case group == awsGroup && d.Kind == "Nodegroup":
+		in := &eksNodegroup{}
+		return &awsSource{o, in}, decode(in)
+	case group == awsGroup && d.Kind == "AutoScalingGroup":
+		in := &autoScalingGroup{}
+		return &awsSource{o, in}, decode(in)
 	}
 	return nil, nil
 }

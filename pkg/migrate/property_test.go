@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -252,16 +253,15 @@ func untrue(t *testing.T, all []manifest.Document, which int, entries []Entry) e
 		}
 		object := tree(t, all[which])
 		remove(object, nil, e.Leaves)
-		text, err := yaml.Marshal(object)
+		text, err := json.Marshal(object)
 		if err != nil {
 			t.Fatal(err)
 		}
-		documents, err := manifest.Read([]string{"-"}, bytes.NewReader(text))
-		if err != nil {
-			continue
-		}
 		changed := slices.Clone(all)
-		changed[which] = documents[0]
+		changed[which].JSON = text
+		if changed[which].Kind, _ = object["kind"].(string); changed[which].APIVersion == awsGroup {
+			changed[which].Kind = all[which].Kind
+		}
 		after, ok := made(changed)
 		switch {
 		case !ok: // without it, it is no source

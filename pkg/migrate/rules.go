@@ -34,6 +34,8 @@ func Tables() []Table {
 		{"Provisioner", "karpenter.sh/v1alpha5", provisionerRules()},
 		{"AWSNodeTemplate", "karpenter.k8s.aws/v1alpha1", nodeTemplateRules()},
 		{"ClusterConfig", "eksctl.io/v1alpha5, each of nodeGroups and managedNodeGroups", nodeGroupRules()},
+		{"Nodegroup", "aws eks describe-nodegroup, below nodegroup", eksNodegroupRules()},
+		{"AutoScalingGroup", "aws autoscaling describe-auto-scaling-groups, below AutoScalingGroups[]", autoScalingGroupRules()},
 	}
 }
 
