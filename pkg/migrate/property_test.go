@@ -80,8 +80,9 @@ func TestImportAccountsForEveryLeaf(t *testing.T) {
 	for _, file := range sources(t) {
 		all = append(all, readFile(t, file)...)
 	}
-	imported := 0
+	drawn, imported := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
+		drawn++
 		d := all[rapid.IntRange(0, len(all)-1).Draw(t, "document")]
 		object := tree(t, d)
 		for range rapid.IntRange(0, 4).Draw(t, "changes") {
@@ -106,8 +107,8 @@ func TestImportAccountsForEveryLeaf(t *testing.T) {
 			t.Fatalf("%v\nof\n%s", err, text)
 		}
 	})
-	if imported < 30 {
-		t.Errorf("only %d were imported: the generator no longer tests much", imported)
+	if 5*imported < drawn {
+		t.Errorf("only %d of %d were imported: the generator no longer tests much", imported, drawn)
 	}
 }
 
