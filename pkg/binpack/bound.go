@@ -149,8 +149,14 @@ func (g *generator) prove(until int) {
 		g.run(until)
 	}
 	if g.s.steps <= 0 {
-		g.m.solve(firstProof)
 		g.nodes = 0
+		if g.coarse != nil {
+			g.coarse.m.solve(firstProof)
+			g.adopt()
+			g.coarse = nil
+			g.certify(0, nil)
+		}
+		g.m.solve(firstProof)
 		g.certify(0, nil)
 	}
 }

@@ -9,23 +9,26 @@ import (
 // costs, until there are none. Worths between the master's duals and those of the best proof so far (Wentges' smoothing) keep the duals
 // from swinging; contents that beat their price by less than slack are not looked for, which is where the search gets hard.
 type generator struct {
-	s       *solver
-	j       *job
-	left    []int
-	m       *master
-	p       *pricer
-	nodes   int     // search nodes for each candidate
-	slack   float64 // part of a price
-	smooth  float64 // how much of the best worths goes into the next
-	relaxed bool    // where the search for contents is cut short, fractional ones do: the programme is for a proof only
-	ended   bool    // more steps would find nothing
-	free    []bool  // by item: some candidate costs nothing, so no place is worth anything
-	duals   []float64
-	upper   []int64 // by candidate: what contents are worth at the most at the worths of the last round
-	asked   []int64 // scratch
-	scale   int64
-	best    proof
-	value   float64 // of the master when it was solved last
+	s         *solver
+	j         *job
+	left      []int
+	m         *master
+	p         *pricer
+	nodes     int     // search nodes for each candidate
+	slack     float64 // part of a price
+	smooth    float64 // how much of the best worths goes into the next
+	relaxed   bool    // where the search for contents is cut short, fractional ones do: the programme is for a proof only
+	ended     bool    // more steps would find nothing
+	free      []bool  // by item: some candidate costs nothing, so no place is worth anything
+	duals     []float64
+	single    []column // by item: the one that holds it alone at the least price per pod
+	dominance dominance
+	coarse    *coarse // to begin with; nil: there is none, or it is done
+	upper     []int64 // by candidate: what contents are worth at the most at the worths of the last round
+	asked     []int64 // scratch
+	scale     int64
+	best      proof
+	value     float64 // of the master when it was solved last
 }
 
 const (
@@ -39,20 +42,28 @@ const (
 	gapEnough    = 0.0005 // the part of the cost within which generation stops
 )
 
-// newGenerator begins with the columns that were seen. Every item must have a candidate.
+// newGenerator begins with the columns that were seen, and with fewer rows if there are many. Every item must have a candidate.
 func (s *solver) newGenerator(j *job, left []int) *generator {
-	g := &generator{s: s, j: j, left: left, nodes: nodesFirst, slack: slackFirst, smooth: smoothing}
 	most := make([]int, len(j.items)) // other plans may put more pods onto new nodes, and fewer onto bins
 	for i := range most {
 		most[i] = s.p.Demands[j.items[i].demand].Count
 	}
+	g := s.wholeGenerator(j, left, most)
+	g.coarse = g.newCoarse(most)
+	return g
+}
+
+// wholeGenerator is newGenerator with a row for each item, of which a node may hold so many.
+func (s *solver) wholeGenerator(j *job, left, most []int) *generator {
+	g := &generator{s: s, j: j, left: left, nodes: nodesFirst, slack: slackFirst, smooth: smoothing, dominance: j.newDominance()}
+	s.steps -= len(j.items) * len(j.items) / 64
 	g.p = s.newPricer(j, most)
 	g.p.thorough = s.steps > stepsFirst
-	alone, price := make([]column, len(j.items)), make([]float64, len(j.items))
+	g.single = make([]column, len(j.items))
 	for i := range j.items {
-		alone[i], price[i] = g.alone(i)
+		g.single[i] = g.alone(i)
 	}
-	g.m = newMaster(left, alone, price)
+	g.m = g.begin()
 	g.duals, g.free = make([]float64, len(j.items)), make([]bool, len(j.items))
 	g.p.worth, g.upper = make([]int64, len(j.items)), make([]int64, len(j.cands))
 	for c := range j.cands {
@@ -62,8 +73,27 @@ func (s *solver) newGenerator(j *job, left []int) *generator {
 			}
 		}
 	}
+	g.addExchanges()
 	g.addSeen()
 	return g
+}
+
+// begin answers a master in which each item is alone.
+func (g *generator) begin() *master {
+	price := make([]float64, len(g.single))
+	for i := range price {
+		price[i] = float64(g.j.cands[g.single[i].cand].price)
+	}
+	return newMaster(g.left, g.single, price)
+}
+
+// goesOn tells whether a job is the one that columns have been generated for.
+func (g *generator) goesOn(j *job, left []int) bool {
+	same := func(a, b item) bool { return a.demand == b.demand && a.level == b.level }
+	bought := func(a, b candidate) bool {
+		return a.offering == b.offering && a.price == b.price && slices.Equal(a.allowed, b.allowed)
+	}
+	return slices.Equal(g.left, left) && slices.EqualFunc(g.j.items, j.items, same) && slices.EqualFunc(g.j.cands, j.cands, bought)
 }
 
 // addSeen adds the columns that were bought in some try, as far as they belong to the job.
@@ -94,7 +124,7 @@ func (g *generator) addSeen() {
 }
 
 // alone answers the column that holds an item at the least price per pod.
-func (g *generator) alone(i int) (column, float64) {
+func (g *generator) alone(i int) column {
 	best, least := column{}, math.Inf(1)
 	for c := range g.j.cands {
 		cand := &g.j.cands[c]
@@ -106,11 +136,14 @@ func (g *generator) alone(i int) (column, float64) {
 			best, least = column{cand: c, parts: []part{{item: i, count: n}}}, per
 		}
 	}
-	return best, float64(g.j.cands[best.cand].price)
+	return best
 }
 
 // run generates columns until the proof is near what the master costs, or steps fall to until.
 func (g *generator) run(until int) {
+	if g.coarse != nil && !g.refine(until) {
+		return
+	}
 	for round := 0; g.s.steps > until; round++ {
 		done := g.solveMaster(until)
 		g.value = g.m.value()

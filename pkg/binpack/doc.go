@@ -31,8 +31,11 @@
 //
 // Then columns are generated (Gilmore and Gomory 1961): a linear programme over the contents bought so far prices a place for each demand, a
 // knapsack per candidate finds contents worth more than their node, until there are none. Worths are smoothed (Wentges 1997), and contents that
-// beat their price by less than a slack, from 1 % down, are not looked for: that is where knapsacks get hard. The programme's whole copies are
-// bought, and greedy with its duals, from several depths of a dive, packs the rest. Its knapsack is bounded by Lagrangian relaxation of every
+// beat their price by less than a slack, from 1 % down, are not looked for: that is where knapsacks get hard. Hundreds of like classes are what makes
+// that slow. So columns of price 0 exchange a place for one that needs less: dual-optimal inequalities (Ben Amor, Desrosiers and Valério
+// de Carvalho 2006), which need an order of the classes only (see dominance). And a programme of more than 128 rows begins without those of the
+// smallest classes, whose pods count among those of a class above them, and goes on from that solution (see coarse). The programme's whole copies
+// are bought, with stand-ins where its exchanges say so, and greedy with its duals, from several depths of a dive, packs the rest. Its knapsack is bounded by Lagrangian relaxation of every
 // resource but the GPU, with the dual of its linear relaxation for multipliers; nodes with many small pods round that relaxation. Where that
 // bound is too weak to end the search, the dearest other resource is counted too, in at most 256 buckets with sizes rounded down, and the
 // multipliers are learnt from one round to the next (Polyak's subgradient steps): of tens of candidates one or two are that hard, and what is
@@ -76,9 +79,8 @@
 //
 // Measured: with at most 6 pods and nothing that binds the plan is optimal, with limits, stock, bins or gangs in more than 9 of 10 cases,
 // and then at worst 3 times the optimum (internal/oracle asserts both, and that no bound exceeds an optimum). On large GPU mixes the first
-// answer is within 1.5 % and the default one within 0.55 % from 1,000 pods on (1.8 % and 0.8 % at 100), of the bound that it proves, with hundreds of
-// classes bound to GPU models within 2.6 %, where the steps end before the columns are complete (quality_test.go asserts it, BenchmarkMixes
-// measures it). In theory weighted set cover with exact knapsacks
+// answer is within 1.5 % and the default one within 0.65 % from 1,000 pods on (1.2 % and 0.75 % at 100) of the bound that it proves, hundreds of
+// classes bound to GPU models included (quality_test.go asserts it, BenchmarkMixes measures it). In theory weighted set cover with exact knapsacks
 // is at most 1 + 1/2 + ... + 1/m times the LP bound, m the pods of a node, when values adapt to what is left (Chvátal 1979); with the values
 // used here the guarantee, when nothing binds, is that of the baseline: never dearer than every demand alone on whole nodes of its cheapest
 // offering. More steps never end dearer than the first answer.

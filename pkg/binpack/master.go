@@ -5,11 +5,13 @@ import (
 	"slices"
 )
 
-// column is contents of one node of a candidate.
+// column is contents of one node of a candidate, or an exchange of a place for another.
 type column struct {
-	cand  int
+	cand  int // -1: an exchange
 	parts []part
 }
+
+func (c *column) exchange() bool { return c.cand < 0 }
 
 // master is the linear programme over the columns found so far: min price·x, contents·x >= need, x >= 0, a row for each item. It is solved by
 // the revised simplex method with an explicit inverse, whose zeros are skipped: columns hold few items, so there are many. Its duals are what a
@@ -62,6 +64,13 @@ func (m *master) add(c column, price float64) {
 	m.start = append(m.start, len(m.index))
 }
 
+// exchange adds a column that turns a place for one item into a place for another, at no price.
+func (m *master) exchange(from, to int) {
+	m.cols, m.price = append(m.cols, column{cand: -1}), append(m.price, 0)
+	m.index, m.count = append(m.index, int32(to), int32(from)), append(m.count, 1, -1)
+	m.start = append(m.start, len(m.index))
+}
+
 // value answers what the basic columns cost.
 func (m *master) value() float64 {
 	sum := 0.0
@@ -108,7 +117,7 @@ func (m *master) sweep(until int) {
 		for again := true; again; {
 			again = false
 			for c := 0; c < len(m.cols) && m.work < until; c++ {
-				if m.worth(c, m.y) <= m.price[c]*(1+least) {
+				if m.worth(c, m.y) <= m.price[c]+float64(m.scale(c)*least) {
 					continue
 				}
 				m.column(c)
@@ -122,6 +131,14 @@ func (m *master) sweep(until int) {
 	}
 }
 
+// scale is what the saving of a column is measured by: its price, and of an exchange, which has none, what the place is worth.
+func (m *master) scale(c int) float64 {
+	if p := m.price[c]; p > 0 {
+		return p
+	}
+	return max(1, m.y[m.index[m.start[c]]])
+}
+
 // enter answers the column that saves the most for its price, MinInt if none saves anything.
 func (m *master) enter() int {
 	best, enter := gainLeast, math.MinInt
@@ -131,7 +148,7 @@ func (m *master) enter() int {
 		}
 	}
 	for c := range m.cols {
-		if gain := m.worth(c, m.y)/m.price[c] - 1; gain > best {
+		if gain := (m.worth(c, m.y) - m.price[c]) / m.scale(c); gain > best {
 			best, enter = gain, c
 		}
 	}
@@ -213,16 +230,7 @@ func (m *master) pivot(enter, leave int) {
 // answers false if that takes more than so much work or rounding is in the way.
 func (m *master) demandAgain(need []float64, most int) bool {
 	copy(m.need, need)
-	for i := range m.x {
-		row, sum := m.inv[i*m.rows:(i+1)*m.rows], 0.0
-		for d, n := range m.need {
-			if n != 0 {
-				sum += float64(row[d] * n)
-			}
-		}
-		m.x[i] = sum
-	}
-	m.work += m.rows * m.rows
+	m.settle()
 	for until := m.work + most; m.work < until; {
 		leave, worst := -1, -1e-7
 		for i, x := range m.x {
@@ -244,6 +252,20 @@ func (m *master) demandAgain(need []float64, most int) bool {
 		m.pivot(enter, leave)
 	}
 	return false
+}
+
+// settle finds what the basic columns have to be for what is needed.
+func (m *master) settle() {
+	for i := range m.x {
+		row, sum := m.inv[i*m.rows:(i+1)*m.rows], 0.0
+		for d, n := range m.need {
+			if n != 0 {
+				sum += float64(row[d] * n)
+			}
+		}
+		m.x[i] = sum
+	}
+	m.work += m.rows * m.rows
 }
 
 // enterDual answers the column whose saving stays the least harmful when it takes the place of the row's.

@@ -8,6 +8,9 @@ import (
 // mostRows is the most items that columns are generated for: the master's inverse has the square of it.
 const mostRows = 1024
 
+// almostWhole is how far from a whole number a basic column is taken for it, and from 0 for nothing: several times what the master's need is perturbed by.
+const almostWhole = 1e-5
+
 // packable answers the job without the items that no candidate may hold.
 func (j *job) packable(left []int) (*job, []int) {
 	counts := slices.Clone(left)
@@ -26,8 +29,12 @@ func (s *solver) generate(st *state, j *job, left []int, try func(func([]int, *l
 		return
 	}
 	budget := s.steps
-	g := s.newGenerator(j, left)
-	s.gen = g
+	g := s.gen
+	if g == nil || !g.goesOn(j, left) {
+		g = s.newGenerator(j, left)
+		s.gen = g
+	}
+	g.p.thorough = s.steps > stepsFirst
 	g.run(budget * 3 / 4)
 	values := make([]int64, len(j.items))
 	for i, y := range g.m.y {
@@ -58,9 +65,10 @@ func (s *solver) generate(st *state, j *job, left []int, try func(func([]int, *l
 // the master is solved again for what is left.
 type dive struct {
 	*generator
-	out  []purchase
-	left []int // used up
-	led  ledger
+	out   []purchase
+	left  []int // used up
+	led   ledger
+	flows []flow // of the master's solution, less what was bought since
 }
 
 func (d *dive) pods() (n int) {
@@ -84,8 +92,9 @@ func (d *dive) deeper(until int) bool {
 
 // floor buys the whole copies of the master's columns.
 func (d *dive) floor() (any bool) {
+	d.flows = d.m.flows(d.flows)
 	for i, b := range d.m.basis {
-		if n := int(d.m.x[i] + 1e-5); b >= 0 && n > 0 {
+		if n := int(d.m.x[i] + almostWhole); b >= 0 && n > 0 && !d.m.cols[b].exchange() {
 			any = d.buy(b, n) || any
 		}
 	}
@@ -94,9 +103,10 @@ func (d *dive) floor() (any bool) {
 
 // roundUp buys one copy of each column that is nearly whole, or of the one that is nearest to it, as long as nothing of it stays empty.
 func (d *dive) roundUp() (any bool) {
+	d.flows = d.m.flows(d.flows)
 	order := []int{}
 	for i, b := range d.m.basis {
-		if b >= 0 && d.m.x[i] > 1e-5 {
+		if b >= 0 && d.m.x[i] > almostWhole && !d.m.cols[b].exchange() {
 			order = append(order, i)
 		}
 	}
@@ -112,18 +122,26 @@ func (d *dive) roundUp() (any bool) {
 	return any
 }
 
-// buy adds copies of a column as far as there are pods, stock and limits for them.
-func (d *dive) buy(b, copies int) bool {
+// buy adds copies of a column as far as there are stock and limits for them, and pods, or others that may stand in for those. A copy that
+// would stay empty in part is not bought.
+func (d *dive) buy(b, copies int) (any bool) {
 	col := &d.m.cols[b]
 	at := d.j.cands[col.cand].offering
 	o := &d.s.p.Offerings[at]
-	if copies = d.led.afford(o, at, min(copies, copiesLeft(col.parts, d.left))); copies == 0 {
-		return false
+	for copies > 0 {
+		parts, n := d.filled(col.parts)
+		if n = d.led.afford(o, at, min(n, copies)); n == 0 {
+			return any
+		}
+		d.led.spend(o, at, n)
+		for _, p := range parts {
+			d.left[p.item] -= p.count * n
+		}
+		for e := range d.flows {
+			d.flows[e].amount -= float64(d.flows[e].used * n)
+		}
+		d.out = append(d.out, purchase{cand: col.cand, copies: n, parts: parts})
+		copies, any = copies-n, true
 	}
-	d.led.spend(o, at, copies)
-	for _, p := range col.parts {
-		d.left[p.item] -= p.count * copies
-	}
-	d.out = append(d.out, purchase{cand: col.cand, copies: copies, parts: col.parts})
-	return true
+	return any
 }

@@ -11,7 +11,7 @@ const knapsackNodes = 256 // search nodes of one knapsack
 const stepsFirst = 20_000
 
 // DefaultSteps is the effort that Policy.Steps 0 stands for: on the GPU mixes that the benchmarks know, about a quarter of a second of an idle core.
-const DefaultSteps = 1_500_000
+const DefaultSteps = 2_200_000
 
 // solver works on a canonical problem. It holds scratch memory; nothing in it outlives Solve.
 type solver struct {
@@ -31,13 +31,18 @@ type solver struct {
 	seen    []bought   // what greedy has bought in any try: columns to begin with
 	gen     *generator // the last one
 	expect  outlook
+	fewRows int // programmes of more are begun with fewer rows
 }
 
 // Solve answers a plan for a well-formed problem (see Problem.Validate). The same problem gives the same plan, in whatever order its
 // demands, offerings and bins are listed. The package comment says how it works, what it promises and what it does not.
 func Solve(p Problem, pol Policy) Plan {
 	c, back := canonical(p)
-	s := newSolver(c, pol)
+	return back.restore(newSolver(c, pol).solve())
+}
+
+// solve answers a plan for the canonical problem.
+func (s *solver) solve() Plan {
 	st := s.cheapestAttempt(s.start())
 	reserve := s.reserve()
 	s.steps -= reserve
@@ -58,7 +63,7 @@ func Solve(p Problem, pol Policy) Plan {
 		bound = s.lowerBound(st)
 	}
 	plan.LowerBoundMicroUSDPerHour = bound
-	return back.restore(plan)
+	return plan
 }
 
 // reserve answers the steps to keep for improving when a bound is looked for: most where the pods are few, for there rounding costs more than
@@ -80,7 +85,7 @@ func newSolver(p Problem, pol Policy) *solver {
 		pol.Steps = DefaultSteps
 	}
 	pol.MaxChoices = max(1, pol.MaxChoices)
-	s := &solver{p: p, pol: pol, steps: pol.Steps, apart: symmetric(p.Demands), scale: newScale(&p)}
+	s := &solver{p: p, pol: pol, steps: pol.Steps, fewRows: fewRows, apart: symmetric(p.Demands), scale: newScale(&p)}
 	for i := range p.Offerings {
 		s.dearest = max(s.dearest, p.Offerings[i].PriceMicroUSDPerHour)
 	}
