@@ -7,7 +7,7 @@ import (
 
 const (
 	fewRows     = 128 // programmes with so many rows are solved as they are
-	coarseMilli = 10  // how much of what all places are worth, in thousandths, counting pods among others may get wrong
+	coarseMilli = 20
 )
 
 // coarse is a generator that counts the pods of some items among those of items above them. A large mix has hundreds of classes of a pod or two,

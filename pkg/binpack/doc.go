@@ -79,7 +79,7 @@
 //
 // Measured: with at most 6 pods and nothing that binds the plan is optimal, with limits, stock, bins or gangs in more than 9 of 10 cases,
 // and then at worst 3 times the optimum (internal/oracle asserts both, and that no bound exceeds an optimum). On large GPU mixes the first
-// answer is within 1.5 % and the default one within 0.65 % from 1,000 pods on (1.2 % and 0.75 % at 100) of the bound that it proves, hundreds of
+// answer is within 1.5 % and the default one within 0.65 % from 1,000 pods on (1.2 % and 0.85 % at 100) of the bound that it proves, hundreds of
 // classes bound to GPU models included (quality_test.go asserts it, BenchmarkMixes measures it). In theory weighted set cover with exact knapsacks
 // is at most 1 + 1/2 + ... + 1/m times the LP bound, m the pods of a node, when values adapt to what is left (Chvátal 1979); with the values
 // used here the guarantee, when nothing binds, is that of the baseline: never dearer than every demand alone on whole nodes of its cheapest

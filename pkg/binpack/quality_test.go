@@ -19,7 +19,7 @@ var qualities = []quality{
 	{"H100", 1000, 1.025, 1.001}, {"multigpu50", 1000, 1.025, 1.006},
 	{"patho", 100, 1.025, 1.003}, {"patho", 1000, 1.025, 1.002}, {"patho", 10000, 1.025, 1.0005},
 	// A third of the pods bound to GPU models: hundreds of classes, most of them of a pod or two.
-	{"models", 100, 1.025, 1.0075}, {"models", 1000, 1.025, 1.0075}, {"models", 5000, 1.025, 1.007}, {"spot", 5000, 1.025, 1.007},
+	{"models", 100, 1.025, 1.009}, {"models", 1000, 1.025, 1.0075}, {"models", 5000, 1.025, 1.007}, {"spot", 5000, 1.025, 1.007},
 }
 
 func (q quality) holds(p Problem, first, answer Plan) error {

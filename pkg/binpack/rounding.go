@@ -35,7 +35,7 @@ func (s *solver) generate(st *state, j *job, left []int, try func(func([]int, *l
 		s.gen = g
 	}
 	g.p.thorough = s.steps > stepsFirst
-	g.run(budget * 3 / 4)
+	g.run(budget / 2)
 	values := make([]int64, len(j.items))
 	for i, y := range g.m.y {
 		values[i] = max(1, int64(max(0, y)*valueScale))
@@ -51,7 +51,7 @@ func (s *solver) generate(st *state, j *job, left []int, try func(func([]int, *l
 	before := g.m.snapshot()
 	d.floor()
 	complete()
-	for last := d.pods(); last > 0 && s.steps > budget*2/3 && d.deeper(budget*2/3); {
+	for last := d.pods(); last > 0 && s.steps > budget*2/5 && d.deeper(budget*2/5); {
 		if now := d.pods(); now*4 <= last*3 {
 			last = now
 			complete()

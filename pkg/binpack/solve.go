@@ -11,7 +11,7 @@ const knapsackNodes = 256 // search nodes of one knapsack
 const stepsFirst = 20_000
 
 // DefaultSteps is the effort that Policy.Steps 0 stands for: on the GPU mixes that the benchmarks know, about a quarter of a second of an idle core.
-const DefaultSteps = 2_200_000
+const DefaultSteps = 2_500_000
 
 // solver works on a canonical problem. It holds scratch memory; nothing in it outlives Solve.
 type solver struct {
