@@ -190,18 +190,24 @@ func (s *solver) starved(st *state) bool {
 }
 
 // compare answers > 0 if a is the better state: class by class from the highest priority, more GPUs served, then larger pods, then more
-// pods; then less money; then fewer nodes.
+// pods; then less money; then fewer GPUs bought, so that fewer are stranded; then fewer nodes.
 func (s *solver) compare(a, b *state) int {
-	if c := s.compareServed(a, b); c != 0 {
+	if c := cmp.Or(s.compareServed(a, b), cmp.Compare(s.cost(b), s.cost(a))); c != 0 {
 		return c
 	}
-	nodes := func(st *state) (n int) {
+	bought := func(st *state) (gpus int64, nodes int) {
 		for i := range st.nodes {
-			n += st.nodes[i].copies
+			n := &st.nodes[i]
+			nodes += n.copies
+			if s.p.GPU >= 0 {
+				gpus += s.p.Shapes[s.p.Offerings[n.offering].Shape].Capacity[s.p.GPU] * int64(n.copies)
+			}
 		}
-		return n
+		return gpus, nodes
 	}
-	return cmp.Or(cmp.Compare(s.cost(b), s.cost(a)), cmp.Compare(nodes(b), nodes(a)))
+	aGPUs, aNodes := bought(a)
+	bGPUs, bNodes := bought(b)
+	return cmp.Or(cmp.Compare(bGPUs, aGPUs), cmp.Compare(bNodes, aNodes))
 }
 
 func (s *solver) compareServed(a, b *state) int {
