@@ -11,5 +11,6 @@ const (
 	EventTerminated      = "Terminated"           // NodeClaim: its machine is gone
 	EventOrphaned        = "Orphaned"             // Node: its machine has no NodeClaim and is terminated, once no GPU pod is on it
 	EventInUse           = "InUse"                // EC2NodeClass: it is being deleted, and waits for the NodeClaims that refer to it
+	EventWebhookDown     = "WebhookUnavailable"   // Provisioner (karpenter.sh/v1alpha5): an admission webhook that does not answer keeps its status from being written
 	EventLeftBehind      = "LeftBehind"           // EC2NodeClass: it is gone, and what was made for it in the account could not be removed
 )

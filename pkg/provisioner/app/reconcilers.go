@@ -50,13 +50,14 @@ func (a *assembly) carryOver() error {
 	if err != nil {
 		return fmt.Errorf("making a discovery client: %w", err)
 	}
-	return a.mgr.Add(&oldAPI{discovery: client, mgr: a.mgr, log: a.Log.WithName("carryover")})
+	return a.mgr.Add(&oldAPI{discovery: client, mgr: a.mgr, events: a.events, log: a.Log.WithName("carryover")})
 }
 
 // oldAPI waits for the CRD of karpenter.sh/v1alpha5 and then adds its reconciler.
 type oldAPI struct {
 	discovery carryover.GroupVersions
 	mgr       manager.Manager
+	events    carryover.Events
 	log       logr.Logger
 }
 
@@ -71,7 +72,7 @@ func (o *oldAPI) Start(ctx context.Context) error {
 		case err != nil:
 			o.log.Error(err, "Looking for karpenter.sh/v1alpha5", "retryIn", lookForOldAPI)
 		case served:
-			return (&carryover.Reconciler{Client: o.mgr.GetClient()}).SetupWithManager(o.mgr)
+			return (&carryover.Reconciler{Client: o.mgr.GetClient(), Events: o.events}).SetupWithManager(o.mgr)
 		}
 		select {
 		case <-ctx.Done():

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/slipway-sh/slipway/pkg/apis/karpenterv1alpha5"
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -27,6 +28,8 @@ import (
 type Reconciler struct {
 	// Client reads (through a cache if it likes) and writes. Its scheme knows both APIs.
 	Client client.Client
+	// Events says what no status can.
+	Events Events
 }
 
 // SetupWithManager adds the reconciler to a manager whose scheme knows both APIs. The v1alpha5 CRD must be served: see Served.
@@ -56,13 +59,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil // the garbage collector takes the native one
 	}
 	v, err := r.carry(ctx, &original)
-	if err != nil {
-		return ctrl.Result{}, err
+	if err == nil {
+		err = r.report(ctx, &original, v)
 	}
-	if err := r.report(ctx, &original, v); err != nil {
-		return ctrl.Result{}, fmt.Errorf("writing the status of Provisioner %s: %w", original.Name, err)
+	if message := unanswered(err); message != "" {
+		log.FromContext(ctx).Error(err, "A webhook does not answer", "remedy", message, "retryIn", askAgain)
+		r.Events.WebhookUnavailable(&original, message)
+		return ctrl.Result{RequeueAfter: askAgain}, nil
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{}, err
 }
 
 // carry makes the native Provisioner equal to the original. A native one that the original does not own is left alone, also one
@@ -151,7 +156,10 @@ func (r *Reconciler) report(ctx context.Context, original *karpenterv1alpha5.Pro
 	if equality.Semantic.DeepEqual(before.Status, original.Status) {
 		return nil
 	}
-	return client.IgnoreNotFound(r.Client.Status().Patch(ctx, original, client.MergeFrom(before)))
+	if err := r.Client.Status().Patch(ctx, original, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the status of Provisioner %s: %w", original.Name, err)
+	}
+	return nil
 }
 
 // conditions are CarriedOver, and the native Provisioner's Ready under the two names that users of v1alpha5 look for.

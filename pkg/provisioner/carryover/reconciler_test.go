@@ -26,6 +26,7 @@ import (
 type world struct {
 	client.Client
 	reconciler *Reconciler
+	said       *said
 	t          *testing.T
 }
 
@@ -39,7 +40,16 @@ func newWorld(t *testing.T, objects ...client.Object) world {
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.Provisioner{}, &karpenterv1alpha5.Provisioner{}).Build()
-	return world{Client: c, reconciler: &Reconciler{Client: c}, t: t}
+	w := world{Client: c, said: &said{}, t: t}
+	w.reconciler = &Reconciler{Client: c, Events: w.said}
+	return w
+}
+
+// said is what users were told.
+type said struct{ messages []string }
+
+func (s *said) WebhookUnavailable(_ client.Object, message string) {
+	s.messages = append(s.messages, message)
 }
 
 func (w world) reconcile() {

@@ -62,6 +62,11 @@ func (e *Events) InUse(nodeClass *v1alpha1.EC2NodeClass, message string) {
 	e.warn(nodeClass, v1alpha1.EventInUse, actionTerminate, message)
 }
 
+// WebhookUnavailable tells a v1alpha5 Provisioner which webhook keeps its status from being written, and the remedy.
+func (e *Events) WebhookUnavailable(provisioner client.Object, message string) {
+	e.warn(provisioner, v1alpha1.EventWebhookDown, actionResolve, message)
+}
+
 // LeftBehind tells an EC2NodeClass that goes what of it stays in the account, and why.
 func (e *Events) LeftBehind(nodeClass *v1alpha1.EC2NodeClass, message string) {
 	e.warn(nodeClass, v1alpha1.EventLeftBehind, actionTerminate, message)

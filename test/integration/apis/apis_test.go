@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -68,9 +69,10 @@ func TestAPIs(t *testing.T) {
 	t.Run("refused", w.refused)
 	t.Run("accepted", w.accepted)
 	t.Run("a claim is immutable", w.immutable)
-	runReconciler(t, c)
+	heard := runReconciler(t, c)
 	t.Run("the design's manifest is carried over", func(t *testing.T) { w.carriedOver(t, c) })
 	t.Run("a stranger's Provisioner is left alone", w.stranger)
+	t.Run("what Karpenter left behind is named", func(t *testing.T) { w.deadWebhooks(t, heard) })
 	t.Run("what is imported is accepted", func(t *testing.T) { w.imported(t, c) })
 }
 
@@ -98,7 +100,8 @@ func installKarpenter(t *testing.T, c *cluster.Cluster) {
 func scheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, karpenterv1alpha5.AddToScheme, corev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, karpenterv1alpha5.AddToScheme, corev1.AddToScheme,
+		admissionregistrationv1.AddToScheme} {
 		if err := add(s); err != nil {
 			t.Fatal(err)
 		}
@@ -115,15 +118,16 @@ func clientFor(t *testing.T, c *cluster.Cluster) client.Client {
 	return answer
 }
 
-// runReconciler runs the reconciler as the product does, until the test ends.
-func runReconciler(t *testing.T, c *cluster.Cluster) {
+// runReconciler runs the reconciler as the product does, until the test ends, and answers what it tells users by events.
+func runReconciler(t *testing.T, c *cluster.Cluster) *heard {
 	t.Helper()
 	ctrl.SetLogger(logr.Discard()) // else controller-runtime complains of having none
 	mgr, err := ctrl.NewManager(c.Config, ctrl.Options{Scheme: scheme(t), Metrics: metricsserver.Options{BindAddress: "0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (&carryover.Reconciler{Client: mgr.GetClient()}).SetupWithManager(mgr); err != nil {
+	heard := &heard{}
+	if err := (&carryover.Reconciler{Client: mgr.GetClient(), Events: heard}).SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -135,6 +139,7 @@ func runReconciler(t *testing.T, c *cluster.Cluster) {
 			t.Error(err)
 		}
 	})
+	return heard
 }
 
 // eventually tries until it is true or half a minute has passed.
