@@ -71,12 +71,13 @@ type ProvisionerSpec struct {
 	// kubeletConfiguration are kubelet settings.
 	// +optional
 	KubeletConfiguration *KubeletConfiguration `json:"kubeletConfiguration,omitempty"`
-	// provider was the inline form of what EC2NodeClass holds. It is accepted and not carried over.
+	// provider was the inline form of what EC2NodeClass holds. It is accepted and not carried over: nothing is launched while it is there.
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Type=object
 	// +optional
 	Provider *runtime.RawExtension `json:"provider,omitempty"`
-	// providerRef names the EC2NodeClass that machines are made from. An AWSNodeTemplate is not read.
+	// providerRef names the EC2NodeClass that machines are made from, with kind: EC2NodeClass. Any other kind, and none, is an
+	// AWSNodeTemplate of Karpenter's: nothing is launched while it is named.
 	// +optional
 	ProviderRef *ProviderRef `json:"providerRef,omitempty"`
 	// ttlSecondsAfterEmpty is how long a node must have been empty before it is removed; unset means 60 seconds. It may be set
@@ -117,7 +118,7 @@ type ProviderRef struct {
 	// +kubebuilder:validation:MaxLength=317
 	// +optional
 	APIVersion string `json:"apiVersion,omitempty"`
-	// kind of the object.
+	// kind of the object: EC2NodeClass.
 	// +kubebuilder:validation:MaxLength=63
 	// +optional
 	Kind string `json:"kind,omitempty"`

@@ -1,6 +1,7 @@
 package carryover
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -64,7 +65,7 @@ type carrying struct {
 	in   *karpenterv1alpha5.Provisioner
 	out  v1alpha1.Provisioner
 	lost []NotCarried
-	// closed says that something that narrows what may be bought was lost, so nothing may be bought.
+	// closed says that nothing may be bought: something that narrows it was lost, or a Karpenter may still buy for it.
 	closed bool
 }
 
@@ -72,8 +73,8 @@ func (c *carrying) lose(field, format string, args ...any) {
 	c.lost = append(c.lost, NotCarried{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
-// loseNarrowing loses what narrows what may be bought, and so stops all buying.
-func (c *carrying) loseNarrowing(field, format string, args ...any) {
+// loseClosing loses what nothing may be bought without.
+func (c *carrying) loseClosing(field, format string, args ...any) {
 	c.closed = true
 	c.lose(field, format+"; until then nothing is launched for this Provisioner", args...)
 }
@@ -130,19 +131,20 @@ func quantities(list corev1.ResourceList) map[string]string {
 	return out
 }
 
+// nodeClass carries which EC2NodeClass machines are made from. What says so in Karpenter's words, of which every Provisioner of a Karpenter
+// that runs has some, closes the Provisioner: both would buy for the same pods, until somebody says that it is Slipway's now.
 func (c *carrying) nodeClass() {
 	c.out.Spec.NodeClassRef.Name = defaultClass
-	if ref := c.in.Spec.ProviderRef; ref != nil {
+	switch ref := c.in.Spec.ProviderRef; {
+	case ref != nil && ref.Kind == "EC2NodeClass":
 		c.out.Spec.NodeClassRef.Name = ref.Name
-		if ref.Kind == "" || ref.Kind == "EC2NodeClass" {
-			return
-		}
-		c.lose("spec.providerRef", "%s %s is not read: create an EC2NodeClass called %[2]s, then say kind: EC2NodeClass here", ref.Kind, ref.Name)
-		return
-	}
-	if c.in.Spec.Provider != nil {
-		c.lose("spec.provider", "inline settings are not read, the EC2NodeClass called %s is used: "+
-			"write them into an EC2NodeClass, name it in spec.providerRef and remove spec.provider", defaultClass)
+	case ref != nil:
+		c.out.Spec.NodeClassRef.Name = ref.Name
+		c.loseClosing("spec.providerRef", "%s %s is Karpenter's and not read: stop Karpenter, create an EC2NodeClass called %[2]s, "+
+			"then say kind: EC2NodeClass here", cmp.Or(ref.Kind, "AWSNodeTemplate"), ref.Name)
+	case c.in.Spec.Provider != nil:
+		c.loseClosing("spec.provider", "inline settings are Karpenter's and not read: stop Karpenter, write them into an EC2NodeClass, "+
+			"name it in spec.providerRef with kind: EC2NodeClass and remove spec.provider")
 	}
 }
 
@@ -179,7 +181,7 @@ func (c *carrying) limits() {
 		case isLimit(name):
 			c.setLimit(name, quantity)
 		default:
-			c.loseNarrowing("spec.limits.resources["+string(name)+"]",
+			c.loseClosing("spec.limits.resources["+string(name)+"]",
 				"%s is no resource that Slipway counts: use gpu, nodes, cpu, memory or an extended resource, or remove it", name)
 		}
 	}

@@ -1,6 +1,7 @@
 package carryover
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -50,6 +51,9 @@ func (l laws) broken(in *karpenterv1alpha5.Provisioner, carry carryFunc) (accept
 	}
 	nodes, limited := out.Spec.Limits[v1alpha1.LimitNodes]
 	closed := limited && nodes.IsZero()
+	if theirs(in) && !closed {
+		return true, errors.New("Karpenter may serve it, and Slipway buys for it too")
+	}
 	for _, m := range machines() {
 		before, after := allowedByOriginal(in, m), !closed && all(out.Spec.Requirements, m)
 		if after && !before {
@@ -65,6 +69,12 @@ func (l laws) broken(in *karpenterv1alpha5.Provisioner, carry carryFunc) (accept
 		}
 	}
 	return true, nil
+}
+
+// theirs tells whether a Karpenter could serve it: it refuses what says neither provider nor providerRef.
+func theirs(in *karpenterv1alpha5.Provisioner) bool {
+	ref := in.Spec.ProviderRef
+	return in.Spec.Provider != nil || ref != nil && ref.Kind != "EC2NodeClass"
 }
 
 func TestCarryKeepsTheLaws(t *testing.T) {
@@ -95,8 +105,19 @@ func TestLaws_catches(t *testing.T) {
 			{Key: "beta.kubernetes.io/arch", Operator: corev1.NodeSelectorOpIn, Values: []string{"amd64"}},
 			{Key: "karpenter.k8s.aws/instance-category", Operator: corev1.NodeSelectorOpIn, Values: []string{"g4dn"}},
 		}}}
-	if _, err := l.broken(in, Carry); err != nil {
-		t.Fatal(err)
+	served := in.DeepCopy()
+	served.Spec.ProviderRef = &karpenterv1alpha5.ProviderRef{Name: "default"}
+	for _, in := range []*karpenterv1alpha5.Provisioner{in, served} {
+		if _, err := l.broken(in, Carry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := l.broken(served, func(in *karpenterv1alpha5.Provisioner) (v1alpha1.Provisioner, []NotCarried) {
+		out, lost := Carry(in)
+		out.Spec.Limits = nil
+		return out, lost
+	}); err == nil {
+		t.Error("both buy, and no law was broken")
 	}
 	for name, spoil := range map[string]func(*v1alpha1.Provisioner){
 		"keys of old are copied":            func(p *v1alpha1.Provisioner) { p.Spec.Requirements = in.Spec.Requirements },

@@ -32,7 +32,7 @@ func (c *carrying) requirements() {
 	c.byDefault(corev1.LabelArchStable, "amd64")
 	c.byDefault(v1alpha1.LabelCapacityType, "on-demand")
 	if n := len(c.out.Spec.Requirements); n > maxRequirements {
-		c.loseNarrowing("spec.requirements", "with labels and defaults there are %d requirements, and at most %d can be carried: "+
+		c.loseClosing("spec.requirements", "with labels and defaults there are %d requirements, and at most %d can be carried: "+
 			"join those of the same key", n, maxRequirements)
 		c.out.Spec.Requirements = c.out.Spec.Requirements[:maxRequirements]
 	}
@@ -67,7 +67,7 @@ func (c *carrying) require(field string, r corev1.NodeSelectorRequirement) {
 	case r.Operator == corev1.NodeSelectorOpDoesNotExist || r.Operator == corev1.NodeSelectorOpNotIn:
 		// No node of Slipway's has the label, so it holds by itself.
 	default:
-		c.loseNarrowing(field, "nodes do not carry the label %s: remove the requirement, or use one of %s",
+		c.loseClosing(field, "nodes do not carry the label %s: remove the requirement, or use one of %s",
 			r.Key, strings.Join(v1alpha1.WellKnownLabels(), ", "))
 	}
 }
