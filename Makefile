@@ -27,9 +27,9 @@ build: ## Build slipway, fakeaws and the demo into bin/
 	  CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN)/ $$program; done
 
 .PHONY: image
-image: ## Build the container images of slipway and fakeaws into bin/image, without Docker (PLATFORMS=linux/amd64,linux/arm64 PUSH=registry/path publishes)
+image: ## Build the container images of slipway and fakeaws into bin/image, without Docker (PLATFORMS=linux/amd64,linux/arm64 PUSH=registry/path publishes, PROGRAMS=slipway makes one)
 	cd image && $(GO) run . -out ../$(BIN)/image -version $(VERSION) -revision "$$(git rev-parse HEAD 2>/dev/null || true)" \
-	  -epoch "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" $(if $(PLATFORMS),-platforms $(PLATFORMS)) $(if $(PUSH),-push $(PUSH))
+	  -epoch "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" $(if $(PROGRAMS),-programs $(PROGRAMS)) $(if $(PLATFORMS),-platforms $(PLATFORMS)) $(if $(PUSH),-push $(PUSH))
 
 .PHONY: controlplane
 controlplane: ## Build etcd, kube-apiserver, kube-scheduler and kube-controller-manager into one program (about 10 minutes on 2 cores, once)

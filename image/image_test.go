@@ -2,9 +2,12 @@ package main
 
 import (
 	"archive/tar"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -31,6 +35,7 @@ func small(t *testing.T) (options, program) {
 	for file, text := range map[string]string{
 		"go.mod":  "module example.org/small\n\ngo 1.26\n",
 		"main.go": "package main\n\nvar version string\n\nfunc main() { println(version) }\n",
+		"else.go": "//go:build other\n\npackage main\n\nfunc init() { println(1) }\n",
 	} {
 		if err := os.WriteFile(filepath.Join(source, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -92,32 +97,85 @@ func modes(t *testing.T, image v1.Image, at time.Time) map[string]int64 {
 	}
 }
 
-// TestReproducible: the same source in two directories gives one digest, and another version another.
+// digest builds the small program's image from a directory of its own.
+func digest(t *testing.T, version string) string {
+	t.Helper()
+	o, p := small(t)
+	o.version = version
+	if err := o.make(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(o.out, "small.digest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestReproducible: the same source in two directories gives one digest, whatever this machine's settings of go are, and another version another.
 func TestReproducible(t *testing.T) {
-	digest := func(version string) string {
-		o, p := small(t)
-		o.version = version
-		if err := o.make(t.Context(), p); err != nil {
-			t.Fatal(err)
-		}
-		text, err := os.ReadFile(filepath.Join(o.out, "small.digest"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
+	first := digest(t, "v1.2.3")
+	written := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(written, []byte("GOFLAGS=-tags=other\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	first := digest("v1.2.3")
-	if again := digest("v1.2.3"); again != first {
-		t.Errorf("%s and %s from one source", first, again)
+	for name, setting := range map[string][2]string{
+		"again":                     {"EDITOR", "ed"},
+		"a flag":                    {"GOFLAGS", "-tags=other"},
+		"what go env -w wrote":      {"GOENV", written},
+		"a newer amd64":             {"GOAMD64", "v3"},
+		"an experiment":             {"GOEXPERIMENT", "nodwarf5"},
+		"checksums of cryptography": {"GOFIPS140", "latest"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(setting[0], setting[1])
+			if again := digest(t, "v1.2.3"); again != first {
+				t.Errorf("%s and %s from one source", first, again)
+			}
+		})
 	}
-	if other := digest("v1.2.4"); other == first {
+	if other := digest(t, "v1.2.4"); other == first {
 		t.Errorf("%s for two versions", first)
 	}
 }
 
+// A module is compiled by the very Go that it names: whatever is newer here would give another digest.
+func TestToolchain(t *testing.T) {
+	for text, want := range map[string]string{
+		"module x\n\ngo 1.26.0\n\ntoolchain go1.26.1\n": "go1.26.1",
+		"module x\n\ngo 1.26.0\n":                       "local",
+	} {
+		o := options{source: t.TempDir()}
+		if err := os.WriteFile(filepath.Join(o.source, "go.mod"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := o.environment(t.Context(), v1.Platform{OS: "linux", Architecture: "arm64"})
+		if err != nil || !slices.Contains(got, "GOTOOLCHAIN="+want) || !slices.Contains(got, "GOARCH=arm64") {
+			t.Errorf("%q: %v, %q has no GOTOOLCHAIN=%s", text, err, got, want)
+		}
+	}
+	if got, err := (options{source: ".."}).toolchain(); err != nil || got == "local" {
+		t.Errorf("slipway's module names no toolchain: %q, %v", got, err)
+	}
+}
+
+// TestPublish: an image for two platforms goes to a registry that asks who it is, with the file that docs/install.md writes.
 func TestPublish(t *testing.T) {
-	server := httptest.NewServer(registry.New())
+	images := registry.New()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "AWS" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="ECR"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		images.ServeHTTP(w, r)
+	}))
 	defer server.Close()
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	login := fmt.Sprintf(`{"auths":{"%s":{"auth":"%s"}}}`, strings.TrimPrefix(server.URL, "http://"), base64.StdEncoding.EncodeToString([]byte("AWS:secret")))
+	if err := os.WriteFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), []byte(login), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	o, p := small(t)
 	o.push = strings.TrimPrefix(server.URL, "http://") + "/slipway"
 	o.platforms = []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
@@ -129,7 +187,7 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, platform := range o.platforms {
-		image, err := remote.Image(tag, remote.WithPlatform(platform))
+		image, err := remote.Image(tag, remote.WithPlatform(platform), remote.WithAuthFromKeychain(authn.DefaultKeychain))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,6 +222,20 @@ func TestBill(t *testing.T) {
 	}
 }
 
+// Whoever only installs Slipway makes and pushes its image alone.
+func TestParsePrograms(t *testing.T) {
+	for given, want := range map[string]int{"": 2, "slipway": 1} {
+		arguments := []string{"-version", "v1"}
+		if given != "" {
+			arguments = append(arguments, "-programs", given)
+		}
+		o, err := parse(arguments)
+		if err != nil || len(o.programs) != want || o.programs[0].name != "slipway" {
+			t.Errorf("-programs %q: %+v, %v", given, o.programs, err)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for name, arguments := range map[string][]string{
 		"no version":       {},
@@ -171,6 +243,7 @@ func TestParseRefuses(t *testing.T) {
 		"another system":   {"-version", "v1", "-platforms", "windows/amd64"},
 		"no architecture":  {"-version", "v1", "-platforms", "linux"},
 		"an empty version": {"-version", ""},
+		"another program":  {"-version", "v1", "-programs", "slipway,demo"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := parse(arguments); err == nil {

@@ -1,12 +1,13 @@
 // Command image builds the container images of slipway and fakeaws without Docker: a static program, nothing else, from scratch.
 //
 //	go run . -version v1.0.0 -out ../bin/image                                        # for this machine's architecture
-//	go run . -version v1.0.0 -platforms linux/amd64,linux/arm64 -push registry/path   # and to a registry, with your docker login
+//	go run . -version v1.0.0 -platforms linux/amd64,linux/arm64 -push registry/path   # and to a registry, with docker's credentials
 //
 // For each program it leaves NAME.tar (for `docker load`, `kind load image-archive`, `ctr images import`), NAME.cdx.json (what is in it,
 // as a CycloneDX bill of materials, which is also in the image) and NAME.digest.
 //
-// The same commit gives the same digest on every machine: programs are built with -trimpath and without cgo or VCS stamps, every time in
+// The same commit and version give the same digest on every machine: programs are built by the Go that go.mod's toolchain line names (go
+// fetches it where another is installed), with -trimpath, without cgo or VCS stamps and without the machine's own settings of go; every time in
 // an image is the commit's (-epoch), and layers are written in one order. Builds need no network but the module proxy.
 //
 // It is a module of its own so that slipway's does not depend on registries. It imports nothing of slipway.
@@ -21,6 +22,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +39,7 @@ var programs = []program{
 type options struct {
 	source, out, version, revision string
 	repository, push               string
+	programs                       []program
 	platforms                      []v1.Platform
 	created                        time.Time
 }
@@ -48,7 +51,7 @@ func main() {
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
-	for _, p := range programs {
+	for _, p := range o.programs {
 		if err == nil {
 			err = o.make(ctx, p)
 		}
@@ -61,7 +64,7 @@ func main() {
 
 func parse(arguments []string) (options, error) {
 	var o options
-	var platforms string
+	var platforms, names string
 	var epoch int64
 	f := flag.NewFlagSet("image", flag.ContinueOnError)
 	f.StringVar(&o.source, "source", "..", "root of slipway's module")
@@ -71,6 +74,7 @@ func parse(arguments []string) (options, error) {
 	f.Int64Var(&epoch, "epoch", 0, "seconds since 1970 of every time in the images: the commit's")
 	f.StringVar(&o.repository, "repository", "ghcr.io/slipway-sh", "path that the images' names begin with")
 	f.StringVar(&platforms, "platforms", "linux/"+runtime.GOARCH, "comma-separated platforms; the files are for the first, a registry gets all")
+	f.StringVar(&names, "programs", "slipway,fakeaws", "comma-separated programs to make images of")
 	f.StringVar(&o.push, "push", "", "path in a registry to push to; empty: nothing is pushed")
 	if err := f.Parse(arguments); err != nil {
 		return o, err
@@ -85,6 +89,13 @@ func parse(arguments []string) (options, error) {
 			return o, fmt.Errorf("-platforms: %q is no platform such as linux/amd64", text)
 		}
 		o.platforms = append(o.platforms, *p)
+	}
+	for _, name := range strings.Split(names, ",") {
+		i := slices.IndexFunc(programs, func(p program) bool { return p.name == name })
+		if i < 0 {
+			return o, fmt.Errorf("-programs: %q is neither slipway nor fakeaws", name)
+		}
+		o.programs = append(o.programs, programs[i])
 	}
 	return o, nil
 }
