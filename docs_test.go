@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 )
 
 // written is what the pages are checked against: the files that there are, the targets of make, and the commands of slipway with their flags.
@@ -16,12 +18,13 @@ type written struct {
 	read     func(file string) (string, error)
 	targets  []string
 	commands map[string]string // a command's section of docs/reference/flags.md
+	values   map[string]any    // the chart's
 }
 
-// pages are all Markdown files that people read, by path.
+// pages are all files that people read, by path: Markdown, and what the chart says when it is installed and when an alert fires.
 func pages(t *testing.T) []string {
 	t.Helper()
-	list := []string{"README.md"}
+	list := []string{"README.md", "charts/slipway/templates/NOTES.txt", "charts/slipway/files/alerts.yaml", "charts/slipway/values.yaml"}
 	for _, dir := range []string{"docs", "charts", "deploy", "examples", "image", "test"} {
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if err == nil && !e.IsDir() && filepath.Ext(path) == ".md" {
@@ -68,6 +71,13 @@ func load(t *testing.T) *written {
 		}
 		w.commands[flags[m[2]:m[3]]] = flags[m[1]:end]
 	}
+	values, err := readFile("charts/slipway/values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal([]byte(values), &w.values); err != nil {
+		t.Fatal(err)
+	}
 	if len(w.targets) < 10 || len(w.commands) < 5 {
 		t.Fatalf("only %d targets of make and %d commands of slipway were found", len(w.targets), len(w.commands))
 	}
@@ -78,6 +88,8 @@ var (
 	fence  = regexp.MustCompile("(?ms)^ *```(\\w*)\n(.*?)^ *```$")
 	inline = regexp.MustCompile("`([^`\n]+)`")
 	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	// absolute is a link to this repository from where there is none: a terminal, a pager.
+	absolute = regexp.MustCompile(`https://github\.com/slipway-sh/slipway/blob/main/([^)\s"]+)`)
 )
 
 // prose is a page without code, which may look like anything.
@@ -89,33 +101,39 @@ func prose(text string) string {
 func (w *written) links(file, text string) []string {
 	var wrong []string
 	for _, m := range link.FindAllStringSubmatch(prose(text), -1) {
-		if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
-			continue
-		}
 		path, anchor, _ := strings.Cut(m[1], "#")
-		target, content := file, text
-		if path != "" {
-			target = filepath.ToSlash(filepath.Join(filepath.Dir(file), path))
-			if _, err := os.Stat(target); err != nil {
-				wrong = append(wrong, m[1]+" leads nowhere")
-				continue
-			}
-		}
-		if anchor == "" {
+		switch {
+		case strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:"):
 			continue
-		}
-		if path != "" {
-			var err error
-			if content, err = w.read(target); err != nil {
-				wrong = append(wrong, err.Error())
-				continue
-			}
-		}
-		if !slices.Contains(anchors(content), anchor) {
-			wrong = append(wrong, m[1]+": "+target+" has no such heading")
+		case path != "":
+			wrong = append(wrong, w.leads(filepath.ToSlash(filepath.Join(filepath.Dir(file), path)), anchor)...)
+		case !slices.Contains(anchors(text), anchor):
+			wrong = append(wrong, "#"+anchor+": the page has no such heading")
 		}
 	}
+	for _, m := range absolute.FindAllStringSubmatch(text, -1) {
+		path, anchor, _ := strings.Cut(m[1], "#")
+		wrong = append(wrong, w.leads(path, anchor)...)
+	}
 	return wrong
+}
+
+// leads answers what is wrong with a link to a file, and to a heading if anchor names one.
+func (w *written) leads(path, anchor string) []string {
+	if _, err := os.Stat(path); err != nil {
+		return []string{path + " is linked to and is not there"}
+	}
+	if anchor == "" {
+		return nil
+	}
+	text, err := w.read(path)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if !slices.Contains(anchors(text), anchor) {
+		return []string{path + "#" + anchor + ": there is no such heading"}
+	}
+	return nil
 }
 
 var (
@@ -164,13 +182,42 @@ var (
 	flag = regexp.MustCompile(`^(--?[a-zA-Z][a-z0-9-]*)`)
 )
 
-// typed answers what is wrong with a command, if it is make's or slipway's.
+// set is what --set of helm is given: keys of values with theirs, parted by commas. A backslash keeps a dot or a comma from parting.
+var (
+	set     = regexp.MustCompile(`--set(?:-string|-json|-file)?[ =]('[^']*'|\S+)`)
+	setKeys = regexp.MustCompile(`(?:^|,)([^=,]+)=`)
+	setWord = regexp.MustCompile(`(?:[^.\\]|\\.)+`)
+)
+
+// sets answers what is wrong with the values that a command sets.
+func (w *written) sets(command string) []string {
+	var wrong []string
+	for _, given := range set.FindAllStringSubmatch(command, -1) {
+		for _, key := range setKeys.FindAllStringSubmatch(strings.NewReplacer(`"`, "", "'", "").Replace(given[1]), -1) {
+			at := w.values
+			for _, word := range setWord.FindAllString(key[1], -1) {
+				below, known := at[word]
+				if !known && (len(at) > 0 || at == nil) {
+					wrong = append(wrong, command+": the chart has no value "+key[1])
+					break
+				}
+				at, _ = below.(map[string]any)
+				if known && at != nil && len(at) == 0 {
+					break // a map of the user's own
+				}
+			}
+		}
+	}
+	return wrong
+}
+
+// typed answers what is wrong with a command, if it is make's, slipway's or Helm's about our chart.
 func (w *written) typed(command string) []string {
 	words := strings.Fields(command)
 	if len(words) < 2 {
 		return nil
 	}
-	var wrong []string
+	wrong := w.sets(command)
 	switch strings.TrimPrefix(words[0], "bin/") {
 	case "make":
 		for _, target := range words[1:] {
@@ -209,7 +256,7 @@ func (w *written) typed(command string) []string {
 // Every link within the repository leads somewhere, and every make and slipway command that a page names is there, with its flags.
 func TestDocs(t *testing.T) {
 	w := load(t)
-	linked, commanded := 0, 0
+	linked, commanded, given := 0, 0, 0
 	for _, file := range pages(t) {
 		text, err := readFile(file)
 		if err != nil {
@@ -223,13 +270,14 @@ func TestDocs(t *testing.T) {
 			if strings.HasPrefix(command, "make ") || strings.HasPrefix(command, "slipway ") {
 				commanded++
 			}
+			given += len(set.FindAllString(command, -1))
 			for _, wrong := range w.typed(command) {
 				t.Errorf("%s: %s", file, wrong)
 			}
 		}
 	}
-	if linked < 30 || commanded < 50 {
-		t.Errorf("only %d links and %d commands were found: pages are written in another way now", linked, commanded)
+	if linked < 30 || commanded < 50 || given < 5 {
+		t.Errorf("only %d links, %d commands and %d values were found: pages are written in another way now", linked, commanded, given)
 	}
 }
 
@@ -253,6 +301,14 @@ func TestDocs_catches(t *testing.T) {
 		"```yaml\nslipway fly\n```":                                 0,
 		"`kubectl get provisioners.slipway.sh,nodeclaims -w`":       1,
 		"`kubectl get provisioners.slipway.sh,nodes -w`":            0,
+		"https://github.com/slipway-sh/slipway/blob/main/docs/install.md#say-what-may-be-launched": 1,
+		"`https://github.com/slipway-sh/slipway/blob/main/docs/nowhere.md`":                        1,
+		"see https://github.com/slipway-sh/slipway/blob/main/docs/install.md#next) for more":       0,
+		"`helm install x --set clustername=a`":                                                     1,
+		"`--set metrics.enabled=true,clusterName=a`":                                               1,
+		"```sh\nhelm install \\\n  --set-string image.tag=1,image.tags=2\n```":                     1,
+		"`--set clusterName.a=b`":                                                                  1,
+		"`--set serviceAccount.annotations.\"a\\.b/c\"=d,networkPolicy.enabled=false`":             0,
 	} {
 		wrong := w.links("README.md", page+text)
 		for _, command := range commands(text) {
