@@ -184,6 +184,56 @@ func TestCompat(t *testing.T) {
 	}
 }
 
+// TestForeignCRD: a CRD that another made stays as it is, while what is written by it is carried over; one that this release made is upgraded with it.
+func TestForeignCRD(t *testing.T) {
+	made := func(release, namespace string) *unstructured.Unstructured {
+		crd := &unstructured.Unstructured{}
+		crd.SetAPIVersion("apiextensions.k8s.io/v1")
+		crd.SetKind("CustomResourceDefinition")
+		crd.SetName("provisioners.karpenter.sh")
+		if release != "" {
+			crd.SetAnnotations(map[string]string{"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": namespace})
+		}
+		return crd
+	}
+	for name, tc := range map[string]struct {
+		there *unstructured.Unstructured
+		want  bool
+	}{
+		"applied by hand":            {made("", ""), false},
+		"of Karpenter's chart":       {made("karpenter", "karpenter"), false},
+		"of a release of that name":  {made("slipway", "elsewhere"), false},
+		"of another release of ours": {made("slipway-b", "slipway-system"), false},
+		"of this release":            {made("slipway", "slipway-system"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := rendered(t, values(t, minimal), cluster{crds: []*unstructured.Unstructured{tc.there}})
+			crd := slices.ContainsFunc(objects, func(o *unstructured.Unstructured) bool { return o.GetName() == "provisioners.karpenter.sh" })
+			role := as[rbacv1.ClusterRole](t, of(t, objects, "ClusterRole", "slipway"))
+			rights := slices.ContainsFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.APIGroups, "karpenter.sh") })
+			if crd != tc.want || !rights {
+				t.Errorf("the CRD is rendered: %v, want %v; rights: %v", crd, tc.want, rights)
+			}
+		})
+	}
+}
+
+// TestNotes: whoever may have a Karpenter that serves v1alpha5 is told to stop it first.
+func TestNotes(t *testing.T) {
+	for given, want := range map[string]string{
+		"{clusterName: a, karpenterCompat: {enabled: true}}":  "stop it before",
+		"{clusterName: a, karpenterCompat: {enabled: false}}": "are not carried over",
+	} {
+		files, err := render("slipway", values(t, given), cluster{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := files["slipway/templates/NOTES.txt"]; !strings.Contains(notes, want) {
+			t.Errorf("%s: the notes do not say %q:\n%s", given, want, notes)
+		}
+	}
+}
+
 // TestOffOwnNodes: every alternative of the node affinity keeps the controller off the nodes that it launches.
 func TestOffOwnNodes(t *testing.T) {
 	for _, given := range []string{minimal, everything} {
@@ -229,9 +279,10 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// TestRights: rendered rules are the generated ones, whole, and none of them reads a Secret.
+// TestRights: with every setting on that asks for some, rendered rules are the generated ones, whole, and none of them reads a Secret.
 func TestRights(t *testing.T) {
-	objects := rendered(t, values(t, minimal), cluster{})
+	objects := rendered(t, values(t, `{clusterName: a, karpenterCompat: {enabled: true}, defaultSpreadConstraints: [
+		{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}]}`), cluster{})
 	generated := map[string][]rbacv1.PolicyRule{}
 	for _, o := range decode(t, "role.yaml", read(t, "slipway/files/role.yaml")) {
 		generated[o.GetKind()] = as[rbacv1.ClusterRole](t, o).Rules
@@ -250,6 +301,43 @@ func TestRights(t *testing.T) {
 	role := of(t, objects, "Role", "slipway")
 	if len(generated) != 2 || role.GetNamespace() != "slipway-system" {
 		t.Errorf("%d kinds of role, that of the namespace in %s", len(generated), role.GetNamespace())
+	}
+}
+
+// TestRightsOfSettings: what only a setting asks for is given with it only, and nothing else changes.
+func TestRightsOfSettings(t *testing.T) {
+	const spread = "defaultSpreadConstraints: [{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: ScheduleAnyway}]"
+	rights := func(given string) (all []string) {
+		objects := rendered(t, values(t, given), cluster{})
+		for _, kind := range []string{"ClusterRole", "Role"} {
+			for _, r := range as[rbacv1.ClusterRole](t, of(t, objects, kind, "slipway")).Rules {
+				for _, resource := range r.Resources {
+					for _, verb := range r.Verbs {
+						all = append(all, strings.TrimSpace(verb+" "+resource+"."+r.APIGroups[0]+" "+strings.Join(r.ResourceNames, ",")))
+					}
+				}
+			}
+		}
+		return all
+	}
+	whole := rights("{clusterName: a, karpenterCompat: {enabled: true}, " + spread + "}")
+	for given, without := range map[string][]string{
+		"{clusterName: a, karpenterCompat: {enabled: true}}": {"list replicasets.apps", "list replicationcontrollers.", "list services.", "list statefulsets.apps",
+			"watch replicasets.apps", "watch replicationcontrollers.", "watch services.", "watch statefulsets.apps"},
+		"{clusterName: a, karpenterCompat: {enabled: false}, " + spread + "}": {"create provisioners.slipway.sh", "list provisioners.karpenter.sh",
+			"patch provisioners/status.karpenter.sh", "update provisioners.slipway.sh", "update provisioners/finalizers.karpenter.sh", "watch provisioners.karpenter.sh"},
+	} {
+		got := rights(given)
+		less := slices.DeleteFunc(slices.Clone(whole), func(r string) bool { return slices.Contains(got, r) })
+		slices.Sort(less)
+		if diff := cmp.Diff(without, less); diff != "" || len(got)+len(less) != len(whole) {
+			t.Errorf("%s: is not given (-want +got), %d rights of %d are:\n%s", given, len(got), len(whole), diff)
+		}
+	}
+	for _, r := range []string{"create leases.coordination.k8s.io", "get leases.coordination.k8s.io slipway", "update leases.coordination.k8s.io slipway"} {
+		if !slices.Contains(whole, r) {
+			t.Errorf("%q is not given: the leader holds this lease, and no other", r)
+		}
 	}
 }
 

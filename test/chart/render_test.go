@@ -13,20 +13,41 @@ import (
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	k8syaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/fake"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 )
 
 const charts = "../../charts"
 
-// cluster is what Helm knows about the cluster that it renders for.
-type cluster struct{ serves []string }
+// cluster is what Helm knows about the cluster that it renders for, and the CRDs that are there.
+type cluster struct {
+	serves []string
+	crds   []*unstructured.Unstructured
+}
+
+// GetClientFor answers the client that the templates' lookup asks.
+func (c cluster) GetClientFor(apiVersion, kind string) (dynamic.NamespaceableResourceInterface, bool, error) {
+	if apiVersion != "apiextensions.k8s.io/v1" || kind != "CustomResourceDefinition" {
+		return nil, false, fmt.Errorf("a template looks for %s %s, which no test plays", apiVersion, kind)
+	}
+	var objects []runtime.Object
+	for _, o := range c.crds {
+		objects = append(objects, o)
+	}
+	resource := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{resource: kind + "List"}, objects...)
+	return client.Resource(resource), false, nil
+}
 
 // render answers what a chart makes of values, by template.
 func render(name string, values map[string]any, c cluster) (map[string]string, error) {
@@ -34,6 +55,10 @@ func render(name string, values map[string]any, c cluster) (map[string]string, e
 	if err != nil {
 		return nil, fmt.Errorf("loading the chart: %w", err)
 	}
+	return renderLoaded(loaded, values, c)
+}
+
+func renderLoaded(loaded *chart.Chart, values map[string]any, c cluster) (map[string]string, error) {
 	capabilities := common.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = common.KubeVersion{Version: "v1.37.2", Major: "1", Minor: "37"}
 	capabilities.APIVersions = append(slices.Clone(capabilities.APIVersions), c.serves...)
@@ -42,7 +67,7 @@ func render(name string, values map[string]any, c cluster) (map[string]string, e
 	if err != nil {
 		return nil, err
 	}
-	return engine.Render(loaded, all)
+	return engine.RenderWithClientProvider(loaded, all, c)
 }
 
 // rendered is render for values that must do, as objects in the order of their templates.

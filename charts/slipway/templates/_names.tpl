@@ -28,15 +28,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if or (eq $enabled "true") (and (eq $enabled "auto") (not (.Capabilities.APIVersions.Has "karpenter.sh/v1"))) }}true{{ end }}
 {{- end }}
 
-{{/* The rules of one object of files/role.yaml (kind ClusterRole or Role), which is generated from the markers beside the code. */}}
+{{/* The rules of one object of files/role.yaml (kind ClusterRole or Role), which is generated from the markers beside the code, less what only a
+setting asks for that is off: karpenter.sh and the writing of what is carried over, and what tells default spread constraints which pods belong together. */}}
 {{- define "slipway.rules" -}}
 {{- $compat := include "slipway.karpenterCompat" .root -}}
+{{- $spread := .root.Values.defaultSpreadConstraints -}}
 {{- range (.root.Files.Get "files/role.yaml" | splitList "\n---\n") }}
 {{- $role := fromYaml (trimPrefix "---\n" .) }}
 {{- if eq $role.kind $.kind }}
-{{- range $role.rules }}
-{{- if or $compat (not (has "karpenter.sh" .apiGroups)) }}
-{{ list . | toYaml }}
+{{- range $rule := $role.rules }}
+{{- if not $spread }}
+{{- $_ := set $rule "resources" (without $rule.resources "services" "replicationcontrollers" "replicasets" "statefulsets") }}
+{{- end }}
+{{- if and (not $compat) (has "slipway.sh" $rule.apiGroups) (has "provisioners" $rule.resources) }}
+{{- $_ := set $rule "verbs" (without $rule.verbs "create" "update") }}
+{{- end }}
+{{- if and $rule.resources (or $compat (not (has "karpenter.sh" $rule.apiGroups))) }}
+{{ list $rule | toYaml }}
 {{- end }}
 {{- end }}
 {{- end }}

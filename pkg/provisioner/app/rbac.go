@@ -11,7 +11,7 @@ package app
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;persistentvolumes,verbs=list;watch
 // +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csinodes,verbs=list;watch
 //
-// Watched with --default-spread-constraints only, for which pods belong together:
+// Watched with --default-spread-constraints only, for which pods belong together; the chart gives them only then:
 // +kubebuilder:rbac:groups="",resources=services;replicationcontrollers,verbs=list;watch
 // +kubebuilder:rbac:groups=apps,resources=replicasets;statefulsets,verbs=list;watch
 //
@@ -26,7 +26,8 @@ package app
 // scheduler tries that node first (status.nominatedNodeName):
 // +kubebuilder:rbac:groups="",resources=pods/status,verbs=patch
 //
-// Our own objects. Provisioners are written for those that are carried over from karpenter.sh/v1alpha5, node classes for their finalizer:
+// Our own objects. Provisioners are written for those that are carried over from karpenter.sh/v1alpha5 (create, update: with the chart's
+// karpenterCompat only, as what follows of karpenter.sh), node classes for their finalizer:
 // +kubebuilder:rbac:groups=slipway.sh,resources=nodeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=slipway.sh,resources=provisioners,verbs=list;watch;create;update
 // +kubebuilder:rbac:groups=slipway.sh,resources=ec2nodeclasses,verbs=list;watch;patch
@@ -37,9 +38,10 @@ package app
 // +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/status,verbs=patch
 // +kubebuilder:rbac:groups=karpenter.sh,resources=provisioners/finalizers,verbs=update
 //
-// Events tell users what happened; the lease says who leads:
+// Events tell users what happened; the lease says who leads. RBAC cannot bound what is made by its name:
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
-// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=create;get;update,namespace=slipway
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=create,namespace=slipway
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,resourceNames=slipway,verbs=get;update,namespace=slipway
 // +kubebuilder:rbac:groups="",resources=events,verbs=create;patch,namespace=slipway
 
 //go:generate go tool controller-gen rbac:roleName=slipway paths=. output:rbac:dir=../../../charts/slipway/files
