@@ -84,7 +84,9 @@ func (s *survey) class(ctx context.Context, class *v1alpha1.EC2NodeClass) {
 	}
 	profile := "instance profile " + t.InstanceProfile
 	if t.InstanceProfile == "" {
-		profile = "role " + class.Spec.Role + ", whose instance profile the controller will make"
+		// Nothing of IAM has a dry run.
+		profile = "role " + class.Spec.Role + ", whose instance profile the controller will make; whether it may (iam:CreateInstanceProfile, " +
+			"iam:AddRoleToInstanceProfile, iam:PassRole) cannot be tried before"
 	}
 	found := fmt.Sprintf("subnets: %d, in %s, with %d free addresses; security groups: %d; images: %d of %s; %s", len(t.Subnets),
 		strings.Join(slices.Sorted(maps.Keys(zones)), ", "), free, len(t.SecurityGroupIDs), len(t.Images), t.Family, profile)
