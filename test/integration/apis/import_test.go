@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/karpenterv1alpha5"
@@ -72,6 +73,7 @@ func (w world) imported(t *testing.T, c *cluster.Cluster) {
 			t.Errorf("the report has no %q:\n%s", want, &report)
 		}
 	}
+	w.letLaunch(t, "gpu")
 	before := w.orphan(t, "gpu")
 	if err := cluster.ApplyManifests(t.Context(), c.Config, out.Bytes()); err != nil {
 		t.Errorf("the API server does not take what was written: %v\n%s", err, &out)
@@ -86,6 +88,27 @@ func (w world) imported(t *testing.T, c *cluster.Cluster) {
 	if err := w.Get(t.Context(), client.ObjectKey{Name: "pool"}, &pool); err != nil {
 		t.Error(err)
 	}
+}
+
+// letLaunch is step 3 of the guide. Until then nothing is bought for a Provisioner that Karpenter may serve, whatever EC2NodeClass has the name.
+func (w world) letLaunch(t *testing.T, name string) {
+	t.Helper()
+	native, original := &v1alpha1.Provisioner{}, &karpenterv1alpha5.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	limit := func(closed bool) func() error {
+		return func() error {
+			err := w.Get(t.Context(), client.ObjectKeyFromObject(original), native)
+			if nodes, limited := native.Spec.Limits[v1alpha1.LimitNodes]; err != nil || closed != (limited && nodes.IsZero()) {
+				return fmt.Errorf("its limits are %v, %w", native.Spec.Limits, err)
+			}
+			return nil
+		}
+	}
+	eventually(t, limit(true))
+	patch := fmt.Appendf(nil, `{"spec":{"provider":null,"providerRef":{"kind":"EC2NodeClass","name":%q}}}`, name)
+	if err := w.Patch(t.Context(), original, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, limit(false))
 }
 
 // orphan deletes a v1alpha5 Provisioner that is carried over and leaves its native twin, which is answered.

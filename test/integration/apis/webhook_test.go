@@ -9,6 +9,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/karpenterv1alpha5"
@@ -78,7 +79,7 @@ func (w world) deadWebhooks(t *testing.T, heard *heard) {
 		}
 	}
 	eventually(t, func() error {
-		err := w.Patch(t.Context(), original.DeepCopy(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"weight":7}}`)))
+		err := w.Patch(t.Context(), original.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"weight":7}}`)))
 		if err == nil || !strings.Contains(err.Error(), `failed calling webhook "defaulting.webhook.karpenter.sh"`) {
 			return fmt.Errorf("a change of the original: %w", err)
 		}
