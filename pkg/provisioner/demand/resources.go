@@ -36,10 +36,22 @@ func FromList(list corev1.ResourceList, rounding Rounding) Resources {
 	return r
 }
 
-// Requests answers what the scheduler counts for the pod on a node: containers, init containers and sidecars, pod-level resources and
-// overhead as Kubernetes' own helper adds them up, and one of "pods".
+// Requests answers what a pod that waits needs of a node: containers, init containers and sidecars, pod-level resources and overhead as
+// Kubernetes' own helper adds them up, and one of "pods".
 func Requests(pod *corev1.Pod) Resources {
-	r := FromList(resourcehelper.PodRequests(withDefaults(pod), resourcehelper.PodResourcesOptions{}), RoundUp)
+	return requests(pod, resourcehelper.PodResourcesOptions{})
+}
+
+// RequestsOnNode answers what the scheduler counts for a pod that is on a node. While the pod is being resized in place, that is the most
+// of what its spec asks for, what the kubelet has promised and what the containers have; of a resize that its node can never do, the spec
+// does not count. The options are of the feature gates InPlacePodVerticalScaling (locked since Kubernetes 1.35) and
+// InPlacePodLevelResourcesVerticalScaling (on since 1.36); where they are off, no kubelet writes the status that they read.
+func RequestsOnNode(pod *corev1.Pod) Resources {
+	return requests(pod, resourcehelper.PodResourcesOptions{UseStatusResources: true, InPlacePodLevelResourcesVerticalScalingEnabled: true})
+}
+
+func requests(pod *corev1.Pod, options resourcehelper.PodResourcesOptions) Resources {
+	r := FromList(resourcehelper.PodRequests(withDefaults(pod), options), RoundUp)
 	r[corev1.ResourcePods] = 1
 	return r
 }

@@ -76,6 +76,46 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestRequestsOnNode resizes a pod of 4 cores in place, as the kubelet's status shows it.
+func TestRequestsOnNode(t *testing.T) {
+	container := func(allocated, actual corev1.ResourceList) corev1.PodStatus {
+		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+			{Name: "main", AllocatedResources: allocated, Resources: &corev1.ResourceRequirements{Requests: actual}}}}
+	}
+	pending := func(status corev1.PodStatus, reason string) corev1.PodStatus {
+		status.Conditions = append(status.Conditions, corev1.PodCondition{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: reason})
+		return status
+	}
+	whole := corev1.PodStatus{AllocatedResources: list("cpu", "6"), Resources: &corev1.ResourceRequirements{Requests: list("cpu", "5")}}
+	alone, podLevel := corev1.PodSpec{Containers: []corev1.Container{requests("cpu", "4")}}, corev1.PodSpec{
+		Containers: []corev1.Container{requests("cpu", "1")}, Resources: &corev1.ResourceRequirements{Requests: list("cpu", "4")}}
+	tests := map[string]struct {
+		spec   corev1.PodSpec
+		status corev1.PodStatus
+		want   int64
+	}{
+		"just bound":                      {alone, corev1.PodStatus{}, 4000},
+		"not resized":                     {alone, container(list("cpu", "4"), list("cpu", "4")), 4000},
+		"to be smaller, not done yet":     {alone, container(list("cpu", "4"), list("cpu", "8")), 8000},
+		"to be smaller, not promised yet": {alone, container(list("cpu", "8"), list("cpu", "8")), 8000},
+		"to be larger, its node is full":  {alone, pending(container(list("cpu", "2"), list("cpu", "2")), corev1.PodReasonDeferred), 4000},
+		"to be larger than its node":      {alone, pending(container(list("cpu", "2"), list("cpu", "2")), corev1.PodReasonInfeasible), 2000},
+		"as a pod, to be smaller":         {podLevel, whole, 6000},
+		"as a pod, larger than its node":  {podLevel, pending(whole, corev1.PodReasonInfeasible), 6000},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			pod := &corev1.Pod{Spec: tc.spec, Status: tc.status}
+			if diff := cmp.Diff(amounts{"cpu": tc.want, "pods": 1}, demand.RequestsOnNode(pod)); diff != "" {
+				t.Errorf("RequestsOnNode (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(amounts{"cpu": 4000, "pods": 1}, demand.Requests(pod)); diff != "" {
+				t.Errorf("Requests, which read the spec alone (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestFromListRounds(t *testing.T) {
 	tests := map[string]struct {
 		list     corev1.ResourceList

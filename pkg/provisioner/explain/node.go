@@ -80,7 +80,7 @@ func (a *Node) pods(f NodeFacts) {
 		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
 		}
-		requests := demand.Requests(p)
+		requests := demand.RequestsOnNode(p)
 		on := NodePod{Namespace: p.Namespace, Name: p.Name, GPUs: (requests[v1alpha1.ResourceGPU] + requests[v1alpha1.ResourceAMDGPU]) / 1000}
 		key := doNotDisrupt(p.Annotations)
 		switch {

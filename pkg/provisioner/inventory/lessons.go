@@ -32,7 +32,7 @@ func learn(lessons map[shape]demand.Resources, c *plan.Claim, node *corev1.Node,
 	free := demand.FromList(node.Status.Allocatable, demand.RoundDown)
 	for _, pod := range pods {
 		if comesWithNode(pod) {
-			free = free.Sub(demand.Requests(pod))
+			free = free.Sub(demand.RequestsOnNode(pod))
 		}
 	}
 	key := shape{c.Object.Spec.Provisioner, c.Object.Status.InstanceType}

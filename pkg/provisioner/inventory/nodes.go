@@ -57,7 +57,7 @@ func read(node *corev1.Node, pods []*corev1.Pod, now time.Time) plan.Node {
 		DoNotDisrupt: doNotDisrupt(node.Annotations),
 	}
 	for _, pod := range pods {
-		requests := demand.Requests(pod)
+		requests := demand.RequestsOnNode(pod)
 		n.Free = n.Free.Sub(requests)
 		if !comesWithNode(pod) {
 			n.Bound = n.Bound.Add(requests)

@@ -65,6 +65,18 @@ func TestDoNotDisrupt(t *testing.T) {
 	}
 }
 
+// TestResizedInPlace: a node is as full as its scheduler counts it while a pod on it is being made smaller.
+func TestResizedInPlace(t *testing.T) {
+	w := newWorld(t)
+	w.create(machine("n1"), pod("p", "n1", func(p *corev1.Pod) {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", AllocatedResources: quantities("cpu", "1"),
+			Resources: &corev1.ResourceRequirements{Requests: quantities("cpu", "3")}}}
+	}))
+	if n := node(w.view(), "n1"); n.Free[corev1.ResourceCPU] != 900 || n.Bound[corev1.ResourceCPU] != 3000 {
+		t.Errorf("%d milli-cores are free and %d bound, want 900 and 3000: its containers still have 3", n.Free[corev1.ResourceCPU], n.Bound[corev1.ResourceCPU])
+	}
+}
+
 // TestIdle follows one node through its life by the clock.
 func TestIdle(t *testing.T) {
 	w := newWorld(t)

@@ -252,6 +252,18 @@ func TestOff(t *testing.T) {
 	}
 }
 
+// TestResizedInPlace: a pod that is being made smaller holds what its containers still have.
+func TestResizedInPlace(t *testing.T) {
+	shrinking := waiting("shrinking", 1, 1)
+	shrinking.Spec.NodeName = "n1"
+	shrinking.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", Resources: &corev1.ResourceRequirements{Requests: quantities(3, 1)}}}
+	w := newWorld(t, false, node("n1", 4, 4), shrinking, waiting("large", 2, 1), waiting("small", 1, 1), claim("c1", "n1", "large", "small"))
+	w.opening("c1", "n1")
+	if w.nominated("large") != "" || w.nominated("small") != "n1" {
+		t.Errorf("nominated to %q and %q; one core is left", w.nominated("large"), w.nominated("small"))
+	}
+}
+
 // TestNeverMoreThanFits: whatever a claim was bought for, only what fits beside the pods that are there is nominated; and all that fits is.
 func TestNeverMoreThanFits(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

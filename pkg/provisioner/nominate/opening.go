@@ -138,7 +138,7 @@ func (n *Nominator) room(ctx context.Context, node *corev1.Node) (demand.Resourc
 	for i := range pods.Items {
 		p := &pods.Items[i]
 		if p.Spec.NodeName == node.Name && p.Status.Phase != corev1.PodSucceeded && p.Status.Phase != corev1.PodFailed {
-			room = room.Sub(demand.Requests(p))
+			room = room.Sub(demand.RequestsOnNode(p))
 		}
 	}
 	return room, nil
