@@ -28,6 +28,8 @@ func (p problems) String() string {
 	return strings.Join(slices.Compact(p), ". ")
 }
 
+const noDRA = "GPUs by dynamic resource allocation are not supported yet; ask for %s in resources.limits instead"
+
 // unsupported answers what of the pod's spec besides its selection is not understood; empty: nothing.
 func unsupported(pod *corev1.Pod) string {
 	var p problems
@@ -42,8 +44,7 @@ func unsupported(pod *corev1.Pod) string {
 	}
 	p.unknown(spec.Overhead)
 	if len(spec.ResourceClaims) > 0 {
-		p.add("spec.resourceClaims", "GPUs by dynamic resource allocation are not supported yet; ask for %s in resources.limits instead",
-			v1alpha1.ResourceGPU)
+		p.add("spec.resourceClaims", noDRA, v1alpha1.ResourceGPU)
 	}
 	// kube-scheduler binds the pods of a PodGroup together or not at all, under a policy and constraints that only the group tells. A node
 	// for some of them would be bought for nobody. Where the feature is off the API server drops the field.
@@ -85,6 +86,8 @@ func (p *problems) unknown(list corev1.ResourceList) {
 			p.add(field, "MIG slices are not supported yet; ask for whole GPUs (%s)", v1alpha1.ResourceGPU)
 		case name == v1alpha1.ResourceSharedGPU:
 			p.add(field, "shared GPUs are not supported yet; ask for whole GPUs (%s)", v1alpha1.ResourceGPU)
+		case ofDeviceClass(name):
+			p.add(field, noDRA, v1alpha1.ResourceGPU)
 		case strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix):
 			p.add(field, "huge pages are not supported yet, a new node has none; use memory")
 		default:

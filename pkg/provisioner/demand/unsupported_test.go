@@ -40,6 +40,8 @@ func TestUnsupported(t *testing.T) {
 		"resource claims": {func(p *corev1.Pod) { p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "x"}} }, []string{"spec.resourceClaims", "nvidia.com/gpu"}},
 		"a scheduling group": {func(p *corev1.Pod) { p.Spec.SchedulingGroup = &corev1.PodSchedulingGroup{PodGroupName: new("ring")} },
 			[]string{"spec.schedulingGroup", "PodGroup"}},
+		"a device of a class": {asks("deviceclass.resource.kubernetes.io/gpu.nvidia.com", "1"),
+			[]string{"resources.requests[deviceclass.resource.kubernetes.io/gpu.nvidia.com]", "dynamic resource allocation", "ask for nvidia.com/gpu"}},
 		"MIG":                  {asks("nvidia.com/mig-1g.5gb", "1"), []string{"resources.requests[nvidia.com/mig-1g.5gb]", "whole GPUs"}},
 		"shared":               {asks("nvidia.com/gpu.shared", "1"), []string{"resources.requests[nvidia.com/gpu.shared]", "whole GPUs"}},
 		"fraction":             {asks("nvidia.com/gpu", "500m"), []string{"500m is not a whole number"}},

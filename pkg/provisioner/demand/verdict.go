@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -103,8 +104,8 @@ func lasting(pod *corev1.Pod) Verdict {
 	return Ours
 }
 
-// AsksForGPU tells whether the pod asks for a GPU in any form: whole, a MIG slice, shared, or by a resource claim (whose device class
-// a pod does not show, so that each claim counts).
+// AsksForGPU tells whether the pod asks for a GPU in any form: whole, a MIG slice, shared, or by dynamic resource allocation, where each
+// claim and each device class counts: a pod does not show what devices they stand for.
 func AsksForGPU(pod *corev1.Pod) bool {
 	return len(pod.Spec.ResourceClaims) > 0 || askForGPU(pod.Spec.Containers) || askForGPU(pod.Spec.InitContainers)
 }
@@ -123,7 +124,7 @@ func hasGPU(list corev1.ResourceList) bool {
 		return true // mostly, and a look-up is cheaper than to go through a map
 	}
 	for name, q := range list {
-		if (wholeGPU(name) || partialGPU(name)) && q.Sign() > 0 {
+		if (wholeGPU(name) || partialGPU(name) || ofDeviceClass(name)) && q.Sign() > 0 {
 			return true
 		}
 	}
@@ -136,6 +137,12 @@ func wholeGPU(name corev1.ResourceName) bool {
 
 func partialGPU(name corev1.ResourceName) bool {
 	return name == v1alpha1.ResourceSharedGPU || strings.HasPrefix(string(name), v1alpha1.ResourceMIGPrefix)
+}
+
+// ofDeviceClass tells whether a resource is a request for a device of the class that its name ends in (DRAExtendedResource). A class may also
+// give its devices a resource name of its own choice (spec.extendedResourceName): that is like any other extended resource here.
+func ofDeviceClass(name corev1.ResourceName) bool {
+	return strings.HasPrefix(string(name), resourcev1.ResourceDeviceClassPrefix)
 }
 
 // scheduled answers the pod's PodScheduled condition, nil if it has none.

@@ -40,6 +40,8 @@ func TestClassify(t *testing.T) {
 			only("cpu", "1")(p)
 			p.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
 		}, demand.Ours},
+		"a device of a class":         {only("deviceclass.resource.kubernetes.io/gpu.nvidia.com", "1"), demand.Ours},
+		"0 devices of a class":        {only("cpu", "1", "deviceclass.resource.kubernetes.io/gpu.nvidia.com", "0"), demand.NoGPU},
 		"CPU only":                    {only("cpu", "64"), demand.NoGPU},
 		"GPU of 0":                    {only("cpu", "1", "nvidia.com/gpu", "0"), demand.NoGPU},
 		"another accelerator":         {only("aws.amazon.com/neuron", "1"), demand.NoGPU},
