@@ -72,6 +72,7 @@ const (
 	ReasonWaitingForNode    Reason = "WaitingForNode"          // the machine has not joined the cluster yet
 	ReasonWaitingForGPUs    Reason = "WaitingForGPUs"          // the node does not show all its GPUs yet: the device plugin makes them seen
 	ReasonWaitingForTaint   Reason = "WaitingForStartupTaint"  // a startup taint is still on the node: whoever put it into the Provisioner has something that removes it
+	ReasonWaitingForDriver  Reason = "WaitingForDriver"        // the node does not run a CSI driver yet that a pod's volume needs, and that keeps such pods off until then
 	ReasonNodeNotReady      Reason = "NodeNotReady"            // the kubelet has not said that the node is ready
 	ReasonStockout          Reason = Reason(HeldStockout)      // EC2 has none at the moment
 	ReasonQuota             Reason = Reason(HeldQuota)         // the account's quota is used up

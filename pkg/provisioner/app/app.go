@@ -139,7 +139,7 @@ func (a *assembly) assemble() error {
 	}
 	if a.claims, err = claim.New(claim.Config{
 		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Templates: a.classes, Catalog: a.catalogue,
-		Health: a.book, Events: a.events, Meter: a.metrics, Nominator: a.nominator, Region: a.Region,
+		Health: a.book, Events: a.events, Meter: a.metrics, Nominator: a.nominator, Volumes: inventory.Volumes{Reader: a.mgr.GetClient()}, Region: a.Region,
 		Deadlines: a.Deadlines, NoticeMargin: a.NoticeMargin, Now: a.now,
 	}); err != nil {
 		return err

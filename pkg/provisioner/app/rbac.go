@@ -9,7 +9,7 @@ package app
 //
 // Watched from the first GPU pod on that has a volume, for where the volume is:
 // +kubebuilder:rbac:groups="",resources=persistentvolumeclaims;persistentvolumes,verbs=list;watch
-// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csinodes,verbs=list;watch
+// +kubebuilder:rbac:groups=storage.k8s.io,resources=storageclasses;csinodes;csidrivers,verbs=list;watch
 //
 // Watched with --default-spread-constraints only, for which pods belong together; the chart gives them only then:
 // +kubebuilder:rbac:groups="",resources=services;replicationcontrollers,verbs=list;watch

@@ -65,6 +65,8 @@ type Config struct {
 	Meter     Meter
 	// Nominator may be nil: then schedulers find the places on a new node by themselves.
 	Nominator Nominator
+	// Volumes may be nil: then a node opens whatever drivers it runs.
+	Volumes Volumes
 
 	Region    string
 	Deadlines Deadlines

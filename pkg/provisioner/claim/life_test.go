@@ -1,12 +1,15 @@
 package claim_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 )
@@ -180,6 +183,41 @@ func TestLateGPUs(t *testing.T) {
 			t.Errorf("loss of a GPU\n%s", w.dump())
 		}
 	})
+}
+
+// TestMissingDriver: a node stays closed while a pod of its plan needs a CSI driver that it does not run yet, but not for ever.
+func TestMissingDriver(t *testing.T) {
+	for name, comes := range map[string]time.Duration{"late": 20 * time.Second, "never": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, options{})
+				w.missing = "ebs.csi.aws.com"
+				w.create("a", 1, "g4dn.xlarge")
+				w.run("joined", time.Minute, w.is("a", v1alpha1.ConditionJoined))
+				w.updateNode(w.get("a").Status.NodeName, func(n *corev1.Node) { n.Status.Conditions[0].LastTransitionTime = metav1.Now() })
+				start := time.Now()
+				w.run("waits for the driver", time.Minute, func() bool {
+					w.cni()
+					c := meta.FindStatusCondition(w.get("a").Status.Conditions, v1alpha1.ConditionReady)
+					return c != nil && c.Reason == string(v1alpha1.ReasonWaitingForDriver) && strings.Contains(c.Message, w.missing)
+				})
+				if !w.node(w.get("a")).Spec.Unschedulable {
+					t.Fatal("the node was opened")
+				}
+				w.pass(time.Until(start.Add(min(comes, time.Minute))))
+				if !w.node(w.get("a")).Spec.Unschedulable {
+					t.Fatal("the node was opened without the driver")
+				}
+				if comes < time.Hour {
+					w.missing = ""
+				}
+				w.run("open", 2*time.Minute, w.is("a", v1alpha1.ConditionReady))
+				if took := time.Since(start); comes < time.Hour && took > comes+5*time.Second || w.node(w.get("a")).Spec.Unschedulable || w.get("a").Status.Retire != nil {
+					t.Errorf("open after %s\n%s", took, w.dump())
+				}
+			})
+		})
+	}
 }
 
 // TestCordons: a person's cordon stays.

@@ -78,6 +78,12 @@ type Nominator interface {
 	Opening(ctx context.Context, claim *v1alpha1.NodeClaim, node *corev1.Node) time.Duration
 }
 
+// Volumes answers which CSI driver a node must run before schedulers put one of the pods there, and does not run yet; empty: none.
+// inventory.Volumes is one.
+type Volumes interface {
+	MissingDriver(ctx context.Context, node string, pods []v1alpha1.PodRef) (string, error)
+}
+
 // Events is where users learn what happened; the recorder of a manager (GetEventRecorder) is one.
 type Events interface {
 	Eventf(regarding, related runtime.Object, eventtype, reason, action, note string, args ...any)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,6 +40,9 @@ func (s *scope) ready(ctx context.Context) (bool, error) {
 		return false, s.awaitReady(ctx, node, *o)
 	}
 	if isGated(node) {
+		if waits, err := s.awaitDriver(ctx, node); waits || err != nil {
+			return false, err
+		}
 		if n := s.r.cfg.Nominator; n != nil {
 			if wait := n.Opening(ctx, s.claim, node); wait > 0 {
 				s.again(wait)
@@ -105,6 +109,29 @@ func (s *scope) obstacle(node *corev1.Node) *obstacle {
 		return &obstacle{v1alpha1.ReasonWaitingForGPUs, fmt.Sprintf("node %s shows %s", node.Name, s.shown(node))}
 	}
 	return nil
+}
+
+// driverPatience is how long from the moment that its kubelet is ready a node stays closed for a CSI driver. Drivers take seconds. One that
+// does not come keeps the pods with its volumes off, but no others; nor does it end the node.
+const driverPatience = 2 * time.Minute
+
+// driverLook is the time between two looks for it: CSINodes are not watched for claims.
+const driverLook = time.Second
+
+// awaitDriver tells whether the node waits for a CSI driver without which the scheduler would refuse a pod that it was bought for: an open
+// node that has no room for such a pod would have another one bought.
+func (s *scope) awaitDriver(ctx context.Context, node *corev1.Node) (bool, error) {
+	if s.r.cfg.Volumes == nil || s.now.Sub(nodeCondition(node, corev1.NodeReady).LastTransitionTime.Time) > driverPatience {
+		return false, nil
+	}
+	driver, err := s.r.cfg.Volumes.MissingDriver(ctx, node.Name, s.claim.Spec.Pods)
+	if err != nil || driver == "" {
+		return false, err
+	}
+	s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonWaitingForDriver,
+		fmt.Sprintf("node %s does not run CSI driver %s yet, which the volume of a pod needs", node.Name, driver))
+	s.again(driverLook)
+	return true, nil
 }
 
 // gpuResource is the resource under which the claim's GPUs appear.

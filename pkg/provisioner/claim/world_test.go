@@ -53,6 +53,7 @@ type world struct {
 	events   []string
 	problems []string // broken invariants
 	notReady error    // what Templates answers
+	missing  string   // what Volumes answers
 
 	effects   int  // how many effects there were
 	crashAt   int  // the effect at which the controller dies; 0: never
@@ -141,7 +142,7 @@ func (w *world) start() {
 	}
 	w.r, err = claim.New(claim.Config{
 		Client: c, Live: live{w}, Fleet: fleet{w}, Templates: w, Catalog: w, Health: w, Events: w, Meter: metrics, Region: "us-east-1",
-		Now: time.Now,
+		Volumes: w, Now: time.Now,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -156,6 +157,10 @@ func (w *world) start() {
 }
 
 // The ports of the controller that the world itself plays.
+
+func (w *world) MissingDriver(context.Context, string, []v1alpha1.PodRef) (string, error) {
+	return w.missing, nil
+}
 
 func (w *world) Template(string) (cloud.Template, error) { return cloud.Template{}, w.notReady }
 

@@ -47,6 +47,8 @@ type Company struct {
 	Ports           []HostPort
 	// Attachable is how many more volumes the node can attach, of the drivers that demands ask for: to be added to plan.Node.Free.
 	Attachable Resources
+	// Missing is what would come to that if the drivers ran on the node that it misses.
+	Missing Resources
 }
 
 // waitingPod is a pod that becomes part of a demand.
@@ -178,7 +180,7 @@ func (n *Neighbourhood) Company(node string, pods []*corev1.Pod) Company {
 		}
 	}
 	if len(n.drivers) > 0 {
-		c.Attachable = n.storage.left(node, pods, n.drivers)
+		c.Attachable, c.Missing = n.storage.left(node, pods, n.drivers)
 	}
 	slices.SortFunc(c.Apart, compareTerms)
 	c.Apart, c.Ports = slices.Compact(c.Apart), sortedPorts(c.Ports)

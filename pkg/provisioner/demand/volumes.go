@@ -15,8 +15,10 @@ type Storage struct {
 	Claims  []*corev1.PersistentVolumeClaim
 	Volumes []*corev1.PersistentVolume
 	Classes []*storagev1.StorageClass
-	// Nodes say how many volumes of each driver a node can attach.
+	// Nodes say which drivers run on a node and how many volumes of each it can attach.
 	Nodes []*storagev1.CSINode
+	// Drivers say whether they are missed where they do not run.
+	Drivers []*storagev1.CSIDriver
 }
 
 // objectKey names an object in a namespace.
@@ -29,10 +31,11 @@ type storage struct {
 	// byClass are the volumes of each class, by name.
 	byClass  map[string][]*corev1.PersistentVolume
 	classes  map[string]*storagev1.StorageClass
-	standard string               // the class of claims that name none
-	used     map[objectKey]string // claims that a pod has or will have before all others, by that pod's name
-	limits   map[string]map[string]int64
-	known    map[string]*held // by content
+	standard string                      // the class of claims that name none
+	used     map[objectKey]string        // claims that a pod has or will have before all others, by that pod's name
+	limits   map[string]map[string]int64 // by node, of the drivers that run there
+	missed   map[string]bool             // drivers without which schedulers put no pod with such a volume onto a node
+	known    map[string]*held            // by content
 	contention
 }
 
@@ -52,7 +55,7 @@ func newStorage(s Storage) *storage {
 	all := &storage{
 		claims: map[objectKey]*corev1.PersistentVolumeClaim{}, volumes: map[string]*corev1.PersistentVolume{},
 		byClass: map[string][]*corev1.PersistentVolume{}, classes: map[string]*storagev1.StorageClass{},
-		used: map[objectKey]string{}, limits: map[string]map[string]int64{}, known: map[string]*held{},
+		used: map[objectKey]string{}, limits: map[string]map[string]int64{}, missed: map[string]bool{}, known: map[string]*held{},
 	}
 	for _, c := range s.Claims {
 		all.claims[objectKey{c.Namespace, c.Name}] = c
@@ -74,9 +77,15 @@ func newStorage(s Storage) *storage {
 	for _, n := range s.Nodes {
 		all.limits[n.Name] = map[string]int64{}
 		for _, d := range n.Spec.Drivers {
+			all.limits[n.Name][d.Name] = Ceiling
 			if d.Allocatable != nil && d.Allocatable.Count != nil {
 				all.limits[n.Name][d.Name] = int64(*d.Allocatable.Count)
 			}
+		}
+	}
+	for _, d := range s.Drivers {
+		if p := d.Spec.PreventPodSchedulingIfMissing; p != nil && *p {
+			all.missed[d.Name] = true
 		}
 	}
 	return all
@@ -203,28 +212,60 @@ func AttachableVolumes(driver string) corev1.ResourceName {
 	return corev1.ResourceName(corev1.ResourceAttachableVolumesPrefix + "csi-" + driver)
 }
 
-// left answers how many more volumes a node can attach, of each driver that is asked for. A driver without a limit there has none.
-func (s *storage) left(node string, pods []*corev1.Pod, drivers map[string]bool) Resources {
-	left := Resources{}
+// misses tells whether a driver does not run on a node, and pods with its volumes are kept off for that (VolumeLimitScaling, on since
+// Kubernetes 1.37, where the driver's object says preventPodSchedulingIfMissing).
+func (s *storage) misses(node, driver string) bool {
+	_, runs := s.limits[node][driver]
+	return !runs && s.missed[driver]
+}
+
+// left answers how many more volumes a node can attach, of each driver that is asked for, and how many that would be more if the drivers
+// ran there that it misses. A driver without a limit there has none.
+func (s *storage) left(node string, pods []*corev1.Pod, drivers map[string]bool) (left, missing Resources) {
+	left, missing = Resources{}, Resources{}
 	for driver := range drivers {
 		limit, told := s.limits[node][driver]
-		if !told {
+		switch {
+		case s.misses(node, driver):
+			missing[AttachableVolumes(driver)] = Ceiling
+		case !told:
 			limit = Ceiling
 		}
-		left[AttachableVolumes(driver)] = limit
+		left.set(AttachableVolumes(driver), limit)
 	}
 	counted := map[string]bool{}
 	for _, pod := range pods {
-		for i := range pod.Spec.Volumes {
-			_, claim, ok := s.claimed(pod, &pod.Spec.Volumes[i], false)
-			if !ok || claim == nil {
-				continue
-			}
-			if driver, handle := s.attached(claim); drivers[driver] && !counted[driver+"/"+handle] {
+		s.eachAttached(pod, func(driver, handle string) {
+			if drivers[driver] && !counted[driver+"/"+handle] {
 				counted[driver+"/"+handle] = true
 				left[AttachableVolumes(driver)]--
 			}
+		})
+	}
+	return left, missing
+}
+
+// eachAttached calls f with the driver and a name of each of a pod's volumes that a driver attaches.
+func (s *storage) eachAttached(pod *corev1.Pod, f func(driver, handle string)) {
+	for i := range pod.Spec.Volumes {
+		if _, claim, ok := s.claimed(pod, &pod.Spec.Volumes[i], false); ok && claim != nil {
+			if driver, handle := s.attached(claim); driver != "" {
+				f(driver, handle)
+			}
 		}
 	}
-	return left
+}
+
+// MissingDriver answers a driver of the pods' volumes that does not run on a node yet and without which no scheduler puts such a pod there;
+// empty: there is none.
+func MissingDriver(s Storage, node string, pods []*corev1.Pod) string {
+	all, first := newStorage(s), ""
+	for _, pod := range pods {
+		all.eachAttached(pod, func(driver, _ string) {
+			if all.misses(node, driver) && (first == "" || driver < first) {
+				first = driver
+			}
+		})
+	}
+	return first
 }

@@ -171,8 +171,7 @@ func (m *Mirror) View(ctx context.Context) (plan.View, error) {
 	}
 	around := demand.NewNeighbourhood(s)
 	v.Demands, v.Daemons = around.Demands(), around.Daemons()
-	keepCompany(v.Nodes, pods, around)
-	m.noteRefusals(&v)
+	m.noteRefusals(&v, keepCompany(v.Nodes, pods, around))
 	v.Refused = m.refusalsOf(v.Demands)
 	return v, nil
 }

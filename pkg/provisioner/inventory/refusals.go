@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"maps"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -16,8 +17,9 @@ import (
 const refusalLasts = 10 * time.Minute
 
 // noteRefusals finds the pods that wait although the node that was bought for them has been open, with room for them, for longer than
-// Patience. A node is held against a pod once: after that, the pod gets another try, and then only that node counts.
-func (m *Mirror) noteRefusals(v *plan.View) {
+// Patience. A node is held against a pod once: after that, the pod gets another try, and then only that node counts. A CSI driver that the
+// node misses is no lack of room, since the next node would miss it, too, and nothing to be patient about: the node has waited for it.
+func (m *Mirror) noteRefusals(v *plan.View, missing map[string]demand.Resources) {
 	nodes := map[string]*plan.Node{}
 	for i := range v.Nodes {
 		nodes[v.Nodes[i].Claim] = &v.Nodes[i]
@@ -31,12 +33,33 @@ func (m *Mirror) noteRefusals(v *plan.View) {
 				continue
 			}
 			n := nodes[claim.Name]
-			if n == nil || !n.Open || m.refused[p.UID].Node == n.Name || !d.Requests.Fits(n.Free) || patient(v.Now, n, p) {
+			if n == nil || !n.Open || m.refused[p.UID].Node == n.Name {
 				continue
 			}
-			m.refused[p.UID] = plan.Refusal{Node: n.Name, Message: cmp.Or(p.Scheduler, "it does not say why"), Until: v.Now.Add(refusalLasts)}
+			message := cmp.Or(p.Scheduler, "it does not say why")
+			switch lacks := missing[n.Name]; {
+			case d.Requests.Fits(n.Free):
+				if patient(v.Now, n, p) {
+					continue
+				}
+			case lacks != nil && d.Requests.Fits(n.Free.Add(lacks)):
+				message = withoutDriver(d.Requests, lacks)
+			default:
+				continue
+			}
+			m.refused[p.UID] = plan.Refusal{Node: n.Name, Message: message, Until: v.Now.Add(refusalLasts)}
 		}
 	}
+}
+
+// withoutDriver is what kube-scheduler says of a node that misses a driver. Its message may be older than the node.
+func withoutDriver(requests, missing demand.Resources) string {
+	for _, name := range requests.Names() {
+		if missing[name] > 0 {
+			return strings.TrimPrefix(string(name), string(demand.AttachableVolumes(""))) + " CSI driver is not installed on the node"
+		}
+	}
+	return ""
 }
 
 // patient tells whether the pod's scheduler may still be about to find the node.

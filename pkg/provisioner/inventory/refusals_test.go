@@ -5,9 +5,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 )
 
@@ -46,6 +50,72 @@ func TestRefusal(t *testing.T) {
 	change(w, pod("odd", ""), func(p *corev1.Pod) { p.Spec.NodeName = "n2" })
 	if v := w.after(time.Second); len(v.Refused) != 0 {
 		t.Errorf("a pod that has a node is refused: %v", v.Refused)
+	}
+}
+
+// TestRefusalForADriver: a node that was opened without a driver that a pod's volume needs has no room for the pod, and the pod gets no
+// other node, from the first moment on.
+func TestRefusalForADriver(t *testing.T) {
+	for name, misses := range map[string]bool{"the driver is missed": true, "it does not care": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			mode, class := storagev1.VolumeBindingWaitForFirstConsumer, "gp3"
+			w.create(machine("n1"), claimOf("n1", boughtFor("reads")), pod("reads", "", using("data")),
+				&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Provisioner: demand.EBSDriver, VolumeBindingMode: &mode},
+				&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "data"},
+					Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: &class}},
+				&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: demand.EBSDriver}, Spec: storagev1.CSIDriverSpec{PreventPodSchedulingIfMissing: &misses}})
+			v := w.view()
+			free := node(v, "n1").Free[demand.AttachableVolumes(demand.EBSDriver)]
+			refusal, refused := v.Refused["reads"]
+			if refused != misses || misses != (free == 0) || misses && refusal.Message != "ebs.csi.aws.com CSI driver is not installed on the node" {
+				t.Errorf("room for %d volumes, Refused = %+v", free, v.Refused)
+			}
+			if !misses {
+				return
+			}
+			w.create(&storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{
+				{Name: demand.EBSDriver, NodeID: "i-n1"}}}})
+			if free := node(w.view(), "n1").Free[demand.AttachableVolumes(demand.EBSDriver)]; free != demand.Ceiling {
+				t.Errorf("room for %d volumes where the driver runs and tells no limit", free)
+			}
+		})
+	}
+}
+
+// TestMissingDriver: a node is asked for the drivers of those pods that it is still to get.
+func TestMissingDriver(t *testing.T) {
+	missed, class := true, "gp3"
+	storage := []client.Object{
+		&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: class}, Provisioner: demand.EBSDriver},
+		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "data"},
+			Spec: corev1.PersistentVolumeClaimSpec{StorageClassName: &class}},
+		&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: demand.EBSDriver}, Spec: storagev1.CSIDriverSpec{PreventPodSchedulingIfMissing: &missed}},
+		&storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "there"}, Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{
+			{Name: demand.EBSDriver, NodeID: "i-n1"}}}},
+	}
+	another := func(p *corev1.Pod) { p.UID = "another" }
+	for name, tc := range map[string]struct {
+		node string
+		pod  *corev1.Pod
+		want string
+	}{
+		"not there yet":         {"n1", pod("p", "", using("data")), demand.EBSDriver},
+		"there":                 {"there", pod("p", "", using("data")), ""},
+		"a pod without volumes": {"n1", pod("p", ""), ""},
+		"bound elsewhere":       {"n1", pod("p", "n2", using("data")), ""},
+		"gone, its name taken":  {"n1", pod("p", "", using("data"), another), ""},
+		"gone":                  {"n1", pod("q", "", using("data")), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.create(append(storage, tc.pod)...)
+			refs := []v1alpha1.PodRef{{Namespace: "default", Name: "p", UID: "p"}}
+			got, err := inventory.Volumes{Reader: w.client}.MissingDriver(t.Context(), tc.node, refs)
+			if got != tc.want || err != nil {
+				t.Errorf("MissingDriver = %q, %v; want %q", got, err, tc.want)
+			}
+		})
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -68,16 +67,7 @@ func (m *Mirror) storage(ctx context.Context, lists ...[]*corev1.Pod) (demand.St
 	if !slices.ContainsFunc(slices.Concat(lists...), func(p *corev1.Pod) bool { return demand.AsksForGPU(p) && demand.UsesVolumes(p) }) {
 		return demand.Storage{}, nil
 	}
-	var claims corev1.PersistentVolumeClaimList
-	var volumes corev1.PersistentVolumeList
-	var classes storagev1.StorageClassList
-	var nodes storagev1.CSINodeList
-	if err := m.list(ctx, &claims, &volumes, &classes, &nodes); err != nil {
-		return demand.Storage{}, err
-	}
-	return demand.Storage{
-		Claims: pointers(claims.Items), Volumes: pointers(volumes.Items), Classes: pointers(classes.Items), Nodes: pointers(nodes.Items),
-	}, nil
+	return readStorage(ctx, m.Reader)
 }
 
 // defaults reads which pods belong together, if the scheduler spreads those by itself. Nothing of it is watched otherwise.
@@ -89,7 +79,7 @@ func (m *Mirror) defaults(ctx context.Context) (demand.Defaults, error) {
 	var controllers corev1.ReplicationControllerList
 	var replicaSets appsv1.ReplicaSetList
 	var statefulSets appsv1.StatefulSetList
-	if err := m.list(ctx, &services, &controllers, &replicaSets, &statefulSets); err != nil {
+	if err := listAll(ctx, m.Reader, &services, &controllers, &replicaSets, &statefulSets); err != nil {
 		return demand.Defaults{}, err
 	}
 	return demand.Defaults{
@@ -98,9 +88,9 @@ func (m *Mirror) defaults(ctx context.Context) (demand.Defaults, error) {
 	}, nil
 }
 
-func (m *Mirror) list(ctx context.Context, lists ...client.ObjectList) error {
+func listAll(ctx context.Context, r client.Reader, lists ...client.ObjectList) error {
 	for _, list := range lists {
-		if err := m.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		if err := r.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 			return fmt.Errorf("listing %T: %w", list, err)
 		}
 	}
@@ -115,12 +105,18 @@ func pointers[T any](items []T) []*T {
 	return list
 }
 
-// keepCompany says of each node what the pods on it are to those that wait.
-func keepCompany(nodes []plan.Node, pods podsByNode, around *demand.Neighbourhood) {
+// keepCompany says of each node what the pods on it are to those that wait, and answers what volumes it would take besides if it ran the
+// drivers that it misses.
+func keepCompany(nodes []plan.Node, pods podsByNode, around *demand.Neighbourhood) map[string]demand.Resources {
+	missing := map[string]demand.Resources{}
 	for i := range nodes {
 		n := &nodes[i]
 		c := around.Company(n.Name, pods.of(n.Name))
 		n.Chosen, n.Lasting, n.Apart, n.Ports = c.Chosen, c.Lasting, c.Apart, c.Ports
 		n.Free = n.Free.Add(c.Attachable)
+		if len(c.Missing) > 0 {
+			missing[n.Name] = c.Missing
+		}
 	}
+	return missing
 }

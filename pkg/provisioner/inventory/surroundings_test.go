@@ -71,7 +71,7 @@ func TestVolumesAreRead(t *testing.T) {
 	asked := 0
 	w.listing = func(l client.ObjectList) {
 		switch l.(type) {
-		case *corev1.PersistentVolumeClaimList, *corev1.PersistentVolumeList, *storagev1.StorageClassList, *storagev1.CSINodeList:
+		case *corev1.PersistentVolumeClaimList, *corev1.PersistentVolumeList, *storagev1.StorageClassList, *storagev1.CSINodeList, *storagev1.CSIDriverList:
 			asked++
 		}
 	}
@@ -84,15 +84,11 @@ func TestVolumesAreRead(t *testing.T) {
 				{Key: corev1.LabelTopologyZone, Values: []string{"us-east-1a"}}}}}},
 		&storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: "n1"}, Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{
 			{Name: demand.EBSDriver, NodeID: "i-n1", Allocatable: &storagev1.VolumeNodeResources{Count: &count}}}}})
-	using := func(p *corev1.Pod) {
-		p.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
-	}
-	w.create(pod("waits", ""), pod("runs", "n1", using), pod("cpu", "", using, withoutGPU))
+	w.create(pod("waits", ""), pod("runs", "n1", using("data")), pod("cpu", "", using("data"), withoutGPU))
 	if v := w.view(); asked != 0 || v.Demands[0].Select.Also != nil {
 		t.Errorf("%d lists were read for pods without volumes", asked)
 	}
-	w.create(pod("reads", "", using))
+	w.create(pod("reads", "", using("data")))
 	v := w.view()
 	ebs := demand.AttachableVolumes(demand.EBSDriver)
 	for _, d := range v.Demands {

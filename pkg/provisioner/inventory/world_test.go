@@ -191,6 +191,14 @@ func withoutGPU(p *corev1.Pod) {
 	p.Spec.Containers[0].Resources = corev1.ResourceRequirements{Requests: quantities("cpu", "500m")}
 }
 
+// using gives a pod the volume of a claim.
+func using(claim string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.Volumes = []corev1.Volume{{Name: claim, VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}}}
+	}
+}
+
 func controlledBy(kind string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
 		yes := true

@@ -44,6 +44,7 @@ var unasked = map[right]string{
 	{"", "persistentvolumes", "*"}:                        "from the first GPU pod on that has a volume",
 	{"storage.k8s.io", "storageclasses", "*"}:             "from the first GPU pod on that has a volume",
 	{"storage.k8s.io", "csinodes", "*"}:                   "from the first GPU pod on that has a volume",
+	{"storage.k8s.io", "csidrivers", "*"}:                 "from the first GPU pod on that has a volume",
 }
 
 // audits are what the API servers of all stages note about the controller's requests.
