@@ -112,7 +112,7 @@ func (w *pageWriter) bound(p *page) {
 		w.put(`<span><i class="dot" style="background:var(--gap)"></i>At most %v %% above the optimum: it lies in this part</span>`, *p.Summary.GapPercent)
 	}
 	if e := p.Summary.ExpectedPerHour; e != "" {
-		w.put("<span>With what interruptions cost: $%s/h</span>", e)
+		w.put("<span>Expected, with interruptions, starts and idle time: $%s/h</span>", e)
 	}
 	w.static("</div>\n</section>\n")
 }

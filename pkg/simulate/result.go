@@ -36,11 +36,12 @@ type Result struct {
 type Summary struct {
 	// CostPerHour of the nodes that would be bought.
 	CostPerHour string `json:"costPerHour"`
-	// ExpectedPerHour is the cost with what interruptions of spot machines cost; empty if that is nothing.
+	// ExpectedPerHour is the cost with what interruptions of spot machines cost, and with what is paid for while machines start and wait to
+	// be found idle; empty if that is nothing.
 	ExpectedPerHour string `json:"expectedPerHour,omitempty"`
-	// LowerBoundPerHour: no plan that serves the same pods costs less, interruptions included. Empty if nothing is proven.
+	// LowerBoundPerHour: no plan that serves the same pods has a lower expected cost. Empty if nothing is proven.
 	LowerBoundPerHour string `json:"lowerBoundPerHour,omitempty"`
-	// GapPercent is by how much the cost, interruptions included, is above the bound: the optimum lies between the two.
+	// GapPercent is by how much the expected cost is above the bound: the optimum lies between the two.
 	GapPercent *float64 `json:"gapPercent,omitempty"`
 	Nodes      int      `json:"nodes"`
 	// GPUs of the nodes that would be bought, and how many of them pods use.

@@ -49,7 +49,7 @@ func (t *textWriter) summary(r *Result) {
 	s := &r.Summary
 	t.line("%s in %s for %s: $%s/h", plural(s.Nodes, "node"), r.Region, plural(s.OnNewNodes, "pod"), s.CostPerHour)
 	if s.ExpectedPerHour != "" {
-		t.line("  with interruptions  $%s/h", s.ExpectedPerHour)
+		t.line("  expected     $%s/h, with interruptions, starts and idle time", s.ExpectedPerHour)
 	}
 	switch {
 	case s.GapPercent == nil:

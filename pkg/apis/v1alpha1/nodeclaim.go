@@ -118,10 +118,18 @@ type ConsideredShape struct {
 	// pricePerHour in dollars, as a decimal number.
 	// +kubebuilder:validation:MaxLength=32
 	PricePerHour string `json:"pricePerHour"`
-	// expectedPerHour is the price with what interruptions are expected to cost, where that is more.
+	// expectedPerHour is what the order follows, where it is more than the price: with interruptions, and with what is paid for while nobody
+	// uses the machine, its start and the time until it is found idle.
 	// +kubebuilder:validation:MaxLength=32
 	// +optional
 	ExpectedPerHour string `json:"expectedPerHour,omitempty"`
+	// interruptionsPerHour is the part of expectedPerHour that is for interruptions, in dollars. Empty: none were seen lately.
+	// +kubebuilder:validation:MaxLength=32
+	// +optional
+	InterruptionsPerHour string `json:"interruptionsPerHour,omitempty"`
+	// closedUntil is when EC2 is asked again for what it has refused lately.
+	// +optional
+	ClosedUntil *metav1.Time `json:"closedUntil,omitempty"`
 	// verdict: Chosen, AlsoAccepted, Dearer, LowerWeight, AgainstPreference, PassedOver, or why it could not be bought: InsufficientCapacity,
 	// QuotaReached, CloudUnavailable, LimitReached.
 	// +kubebuilder:validation:MaxLength=63

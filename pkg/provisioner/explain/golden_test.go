@@ -103,10 +103,11 @@ func claim(name string, phases int, pods ...*corev1.Pod) v1alpha1.NodeClaim {
 		Why: "g5.12xlarge in us-east-1a (spot) at $2.27/h for 2 pods, leaving 0 GPU, 39.8 cpu, 140.7 GiB; next is g5.24xlarge (spot) at $3.26/h",
 		Considered: []v1alpha1.ConsideredShape{
 			{InstanceType: "g4dn.12xlarge", Zone: "us-east-1a", Market: "spot", PricePerHour: "1.56", ExpectedPerHour: "1.64", Verdict: v1alpha1.HeldStockout,
+				InterruptionsPerHour: "0.05", ClosedUntil: new(metav1.NewTime(ago(-90 * time.Second).Time)),
 				Leftover: corev1.ResourceList{v1alpha1.ResourceGPU: resource.MustParse("0"), corev1.ResourceCPU: resource.MustParse("39810m"), corev1.ResourceMemory: resource.MustParse("144074Mi")}},
-			{InstanceType: "g5.12xlarge", Zone: "us-east-1a", Market: "spot", PricePerHour: "2.27", Verdict: v1alpha1.ShapeChosen,
+			{InstanceType: "g5.12xlarge", Zone: "us-east-1a", Market: "spot", PricePerHour: "2.27", ExpectedPerHour: "2.33", Verdict: v1alpha1.ShapeChosen,
 				Leftover: corev1.ResourceList{v1alpha1.ResourceGPU: resource.MustParse("0"), corev1.ResourceCPU: resource.MustParse("39810m"), corev1.ResourceMemory: resource.MustParse("144074Mi")}},
-			{InstanceType: "g5.24xlarge", Zone: "us-east-1a", Market: "spot", PricePerHour: "3.26", Verdict: v1alpha1.ShapeDearer, Provisioner: "spare",
+			{InstanceType: "g5.24xlarge", Zone: "us-east-1a", Market: "spot", PricePerHour: "3.26", ExpectedPerHour: "3.58", InterruptionsPerHour: "0.2", Verdict: v1alpha1.ShapeDearer, Provisioner: "spare",
 				Leftover: corev1.ResourceList{v1alpha1.ResourceGPU: resource.MustParse("0"), corev1.ResourceCPU: resource.MustParse("87710m"), corev1.ResourceMemory: resource.MustParse("300Gi")}},
 		},
 		Others: map[v1alpha1.Reason]int32{v1alpha1.ShapeDearer: 12, v1alpha1.HeldNoShape: 140},

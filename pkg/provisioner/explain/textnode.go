@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -53,17 +54,13 @@ func (a Node) shapes(p *page) {
 		return
 	}
 	p.line("", "")
-	rows := [][]string{{"TYPE", "ZONE", "MARKET", "$/H", "LEFT OVER", "VERDICT"}}
+	rows := [][]string{{"TYPE", "ZONE", "MARKET", "$/H", "EXPECTED", "HEALTH", "LEFT OVER", "VERDICT"}}
 	for _, c := range a.Considered {
-		price := c.PricePerHour
-		if c.ExpectedPerHour != "" {
-			price += " (" + c.ExpectedPerHour + " with interruptions)"
-		}
 		verdict := string(c.Verdict)
 		if c.Provisioner != "" {
 			verdict += " (Provisioner " + c.Provisioner + ")"
 		}
-		rows = append(rows, []string{c.InstanceType, c.Zone, c.Market, price, leftover(c.Leftover), verdict})
+		rows = append(rows, []string{c.InstanceType, c.Zone, c.Market, c.PricePerHour, cmp.Or(c.ExpectedPerHour, "-"), health(c), leftover(c.Leftover), verdict})
 	}
 	p.table("Considered", rows)
 	var others []string
@@ -73,6 +70,19 @@ func (a Node) shapes(p *page) {
 	if len(others) > 0 {
 		p.say("", "others: "+strings.Join(others, ", "))
 	}
+}
+
+// health is what EC2 has done lately with an offering.
+func health(c v1alpha1.ConsideredShape) string {
+	switch {
+	case c.ClosedUntil != nil:
+		return "closed to " + c.ClosedUntil.UTC().Format("15:04:05Z")
+	case c.Verdict == v1alpha1.HeldStockout || c.Verdict == v1alpha1.HeldQuota || c.Verdict == v1alpha1.HeldOutage:
+		return "closed"
+	case c.InterruptionsPerHour != "":
+		return "interrupted, +" + c.InterruptionsPerHour
+	}
+	return "ok"
 }
 
 // leftover is short: whole GPUs, CPUs and GiB.

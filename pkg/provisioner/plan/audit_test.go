@@ -183,6 +183,7 @@ func (a *auditor) considered(c *v1alpha1.NodeClaim) {
 				a.fault("claim %s: chosen is %+v, bought %+v", c.Name, s, c.Spec.Choices[0])
 			}
 		}
+		a.health(c, &s)
 		free := s.Leftover[GPUResource(typesByName(a.view.Types)[s.InstanceType])]
 		for _, p := range c.Spec.Pods {
 			if d := a.demandOf(p.UID); d != nil {
@@ -195,6 +196,25 @@ func (a *auditor) considered(c *v1alpha1.NodeClaim) {
 	}
 	if chosen != 1 {
 		a.fault("claim %s names %d chosen shapes", c.Name, chosen)
+	}
+}
+
+// health: what is said of an offering is what was seen of it.
+func (a *auditor) health(c *v1alpha1.NodeClaim, s *v1alpha1.ConsideredShape) {
+	key := cloud.OfferingKey{InstanceType: s.InstanceType, Zone: s.Zone, Market: cloud.Market(s.Market)}
+	at := slices.IndexFunc(a.view.Offerings, func(o Offering) bool { return o.OfferingKey == key })
+	if at < 0 {
+		a.fault("claim %s considers %s, which is not on offer", c.Name, key)
+		return
+	}
+	o, risk := &a.view.Offerings[at], ""
+	if o.RiskMilli > 0 {
+		risk = cloud.FormatDollars(o.PriceMicroUSDPerHour * o.RiskMilli / 1000)
+	}
+	closed := o.Closed != "" && o.Until.After(a.view.Now)
+	if s.InterruptionsPerHour != risk || closed != (s.ClosedUntil != nil) || closed && !s.ClosedUntil.Time.Equal(o.Until) {
+		a.fault("claim %s: %s is interrupted for %q and closed until %v, seen were %d thousandths and %v", c.Name, key, s.InterruptionsPerHour, s.ClosedUntil,
+			o.RiskMilli, o.Until)
 	}
 }
 

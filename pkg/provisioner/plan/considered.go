@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/binpack"
@@ -194,6 +195,12 @@ func (j *judgement) shape(i int, spec *v1alpha1.NodeClaimSpec, verdict v1alpha1.
 	}
 	if expected := j.s.p.Offerings[i].PriceMicroUSDPerHour; expected > o.source.PriceMicroUSDPerHour {
 		c.ExpectedPerHour = cloud.FormatDollars(expected)
+	}
+	if risk := o.source.PriceMicroUSDPerHour * o.source.RiskMilli / 1000; risk > 0 {
+		c.InterruptionsPerHour = cloud.FormatDollars(risk)
+	}
+	if until := o.source.Until; j.s.g.closed(o.source) != binpack.Open && !until.IsZero() {
+		c.ClosedUntil = new(metav1.NewTime(until))
 	}
 	free := j.s.g.capacity(o)
 	for r, name := range j.s.p.Resources {

@@ -28,7 +28,8 @@ type Decision struct {
 	Held   []Held
 	// CostMicroUSDPerHour of the claims in Create, at the price of their first choice.
 	CostMicroUSDPerHour int64
-	// ExpectedMicroUSDPerHour is the same with each price raised by what the offering's interruptions cost: what is kept low.
+	// ExpectedMicroUSDPerHour is the same with each price raised by what the offering's interruptions cost, and the node's start and idle
+	// tail: what is kept low.
 	ExpectedMicroUSDPerHour int64
 	// LowerBoundMicroUSDPerHour: no decision that serves as many pods of each demand, at the same preferences, has an expected cost below
 	// it (binpack.Plan says under which conditions). 0: nothing is proven. Where pods are dealt to domains it is a bound for that deal.

@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -79,7 +81,11 @@ func TestDecisionsHold_catches(t *testing.T) {
 		"nobody is told why":     {func(_ *View, d *Decision) { d.Held[0].Message = "" }, "says too little"},
 		"an offering is lost":    {func(_ *View, d *Decision) { d.Held[0].Offers++ }, "offerings, failed"},
 		"an alternative is lost": {func(_ *View, d *Decision) { d.Create[0].Spec.Considered = d.Create[0].Spec.Considered[:1] }, "accounts for"},
-		"nothing is chosen":      {func(_ *View, d *Decision) { d.Create[0].Spec.Considered[0].Verdict = "Dearer" }, "0 chosen"},
+		"health is made up":      {func(_ *View, d *Decision) { d.Create[0].Spec.Considered[0].InterruptionsPerHour = "9" }, "is interrupted for"},
+		"closed without cause": {func(v *View, d *Decision) {
+			d.Create[0].Spec.Considered[0].ClosedUntil = new(metav1.NewTime(v.Now.Add(time.Hour)))
+		}, "closed until"},
+		"nothing is chosen": {func(_ *View, d *Decision) { d.Create[0].Spec.Considered[0].Verdict = "Dearer" }, "0 chosen"},
 		"a GPU is left over": {func(_ *View, d *Decision) {
 			d.Create[0].Spec.Considered[0].Leftover[v1alpha1.ResourceGPU] = resource.MustParse("1")
 		}, "would have 2 GPUs"},
