@@ -98,17 +98,26 @@ func (e *Events) again(s said) bool {
 	return false
 }
 
-// clip shortens a message to the API server's limit, between two characters.
+// clip shortens a message to the API server's limit for events. Conditions could hold more; they say the same. It leaves whole sentences out,
+// and keeps what stands in brackets at the end, the counts of offerings.
 func clip(message string) string {
 	if len(message) <= noteLimit {
 		return message
 	}
-	const more = "…"
-	cut := noteLimit - len(more)
-	for cut > 0 && !utf8.RuneStart(message[cut]) {
+	const more = " …"
+	text, end := message, ""
+	if at := strings.LastIndex(message, " ["); strings.HasSuffix(message, "]") && len(message)-at < noteLimit/2 {
+		text, end = message[:at], message[at:]
+	}
+	cut := noteLimit - len(more) - len(end)
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
 		cut--
 	}
-	return strings.TrimSpace(message[:cut]) + more
+	text = text[:cut]
+	if whole := max(strings.LastIndex(text, ". ")+1, strings.LastIndex(text, "; ")+1); whole > 0 {
+		text = text[:whole]
+	}
+	return strings.TrimSpace(text) + more + end
 }
 
 // clock prints a time as events do: absolute, in UTC, to the second, so that the same event has the same words.

@@ -62,6 +62,7 @@ func NewPodConditions(pacer *Pacer, cache client.Reader, write client.StatusClie
 
 // Say says what was decided about a pod. It never blocks, and reads only the cache.
 func (c *PodConditions) Say(ctx context.Context, pod v1alpha1.PodRef, p Planning) {
+	p.Message = clip(p.Message)
 	c.mu.Lock()
 	_, queued := c.waiting[pod.UID]
 	if queued {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -155,6 +157,29 @@ func TestPodIsToldOnceOfEachChange(t *testing.T) {
 		if err := w.Get(w.Context(), client.ObjectKey{Namespace: "default", Name: "a"}, &pod); err != nil || len(pod.Status.Conditions) != 2 {
 			t.Errorf("the scheduler's condition is gone: %v %v", pod.Status.Conditions, err)
 		}
+	}, waits("a"))
+}
+
+// TestLongMessage: event and condition leave the same sentences out, whole ones, and keep the counts.
+func TestLongMessage(t *testing.T) {
+	long := limited
+	for i := range 40 {
+		long.Message += fmt.Sprintf("; and here is what would have helped, number %d", i)
+	}
+	long.Message += " [7 offerings: all LimitReached]"
+	sink := &notebook{}
+	telemetry.NewEvents(sink, time.Now).Held(pod("a"), long.Reason, long.Message)
+	_, note, _ := strings.Cut(sink.lines[0], ": ")
+	if !strings.HasPrefix(note, "6 of 6; and here") || len(note) > 1024 || len(note) < 900 ||
+		!regexp.MustCompile(`, number \d+; … \[7 offerings: all LimitReached\]$`).MatchString(note) {
+		t.Errorf("the event says %q, of %d bytes", note, len(note))
+	}
+	tell(t, func(w *told) {
+		w.say("a", long)
+		w.want("a", "False LimitReached: "+note, 1)
+		time.Sleep(time.Hour)
+		w.say("a", long)
+		w.want("a", "False LimitReached: "+note, 1)
 	}, waits("a"))
 }
 
