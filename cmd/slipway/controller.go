@@ -41,8 +41,7 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 
 	registerAWS(flags, &f.aws)
 
-	flags.StringVar(&f.app.DefaultSpread, "default-spread-constraints", "",
-		"defaultConstraints of the scheduler's PodTopologySpreadArgs with defaultingType List, as YAML or JSON; empty: it has none")
+	registerDefaultSpread(flags, &f.app.DefaultSpread)
 
 	limits := record.DefaultLimits()
 	flags.StringVar(&f.app.RecordViews, "record-views", "", "directory that keeps what decisions are made from, for slipway simulate --view; empty: none is kept")
@@ -66,6 +65,12 @@ func (f *controllerFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.nominate, "nominate", true, "name the planned node in status.nominatedNodeName of pods, so that kube-scheduler tries it first")
 	flags.BoolVar(&f.karpenter, "karpenter-compat", true, "carry over Provisioners of karpenter.sh/v1alpha5 where the cluster serves them")
 	flags.DurationVar(&f.app.FenceSettle, "fence-settle", 5*time.Second, "how long an idle node is fenced before it is looked at for the last time")
+}
+
+// registerDefaultSpread has the flag that says what the cluster's scheduler is configured with.
+func registerDefaultSpread(flags *pflag.FlagSet, to *string) {
+	flags.StringVar(to, "default-spread-constraints", "",
+		"defaultConstraints of the scheduler's PodTopologySpreadArgs with defaultingType List, as YAML or JSON; empty: it has none")
 }
 
 // registerAWS has the flags that say where in AWS the cluster is.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/slipway-sh/slipway/pkg/apis/karpenterv1alpha5"
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/record"
 	"github.com/slipway-sh/slipway/pkg/simulate"
@@ -32,6 +33,7 @@ type simulateFlags struct {
 	catalogue  string
 	prices     string
 	stockouts  []string
+	spread     string
 	steps      int
 	output     string
 	html       string
@@ -70,6 +72,7 @@ func simulateCommand() *cobra.Command {
 	flags.StringVar(&f.catalogue, "catalogue", "", "file of instance types and prices in place of the embedded ones; see --print-catalogue")
 	flags.StringVar(&f.prices, "prices", "", `file of dollars per hour by type/zone/market, such as g4dn.xlarge/*/spot: "0.157"`)
 	flags.StringArrayVar(&f.stockouts, "stockout", nil, "type/zone/market that EC2 has no capacity of, * for any; repeatable")
+	registerDefaultSpread(flags, &f.spread)
 	flags.IntVar(&f.steps, "steps", 0, "effort of the solver; 0: as the controller, 1: the first answer")
 	flags.StringVarP(&f.output, "output", "o", "text", "text, json or yaml")
 	flags.StringVar(&f.html, "html", "", "also write a page to look at, in one file without anything from elsewhere")
@@ -119,8 +122,9 @@ func (f *simulateFlags) simulate(ctx context.Context, stdin io.Reader) (simulate
 		changes.Stockouts = append(changes.Stockouts, pattern)
 	}
 	if f.view != "" {
-		if len(f.files) > 0 || f.cluster || f.catalogue != "" || f.region != "" {
-			return simulate.Result{}, errors.New("--view is a whole cluster: it does not go with --filename, --cluster, --catalogue or --region")
+		if len(f.files) > 0 || f.cluster || f.catalogue != "" || f.region != "" || f.spread != "" {
+			return simulate.Result{}, errors.New("--view is a whole cluster: it does not go with --filename, --cluster, --catalogue, --region or " +
+				"--default-spread-constraints")
 		}
 		r, err := record.Read(f.view)
 		if err != nil {
@@ -137,6 +141,9 @@ func (f *simulateFlags) gather(ctx context.Context, stdin io.Reader, changes sim
 	}
 	c := simulate.Config{Region: f.region, Prices: changes.Prices, Stockouts: changes.Stockouts, Now: time.Now()}
 	var err error
+	if c.DefaultSpread, err = demand.ReadDefaultSpread(f.spread); err != nil {
+		return simulate.Result{}, fmt.Errorf("--default-spread-constraints: %w", err)
+	}
 	if c.Manifests, err = simulate.ReadManifests(f.files, stdin); err != nil {
 		return simulate.Result{}, err
 	}

@@ -126,7 +126,9 @@ func (g *gathering) object(m *Manifest, given map[reference]*Manifest, represent
 		return err
 	case !is:
 		return g.put(m.Object)
-	case represented[referenceOf(m)]:
+	}
+	g.owner(m.Object)
+	if represented[referenceOf(m)] {
 		return nil // its pods, or its owner, are given
 	}
 	return g.workload(&w, admit)
@@ -139,6 +141,19 @@ func (g *gathering) put(object client.Object) error {
 		return fmt.Errorf("there is a %s %s already", kind.Kind, client.ObjectKeyFromObject(object))
 	}
 	return nil
+}
+
+// owner adds what kube-scheduler reads to know which pods belong together. A ReplicaSet stands for its Deployment.
+func (g *gathering) owner(object client.Object) {
+	switch o := object.(type) {
+	case *corev1.ReplicationController, *appsv1.ReplicaSet, *appsv1.StatefulSet:
+		g.world.add(object.GetObjectKind().GroupVersionKind().GroupKind(), object)
+	case *appsv1.Deployment:
+		set := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, UID: uid("ReplicaSet", o.Namespace, o.Name)},
+			Spec: appsv1.ReplicaSetSpec{Selector: o.Spec.Selector}}
+		set.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))
+		g.world.add(set.GroupVersionKind().GroupKind(), set)
+	}
 }
 
 // pod adds a pod as an API server would have it.

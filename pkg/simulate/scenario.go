@@ -36,7 +36,9 @@ type Config struct {
 	Catalogue *CatalogueFile
 	Prices    []Price
 	Stockouts []Pattern
-	Now       time.Time
+	// DefaultSpread is what the controller's --default-spread-constraints says.
+	DefaultSpread []corev1.TopologySpreadConstraint
+	Now           time.Time
 }
 
 // Validate tells which field is missing.
@@ -171,6 +173,7 @@ func (g *gathering) view(ctx context.Context) (plan.View, error) {
 	mirror, err := inventory.New(inventory.Config{
 		Reader: g.world, Catalogue: sold, NodeClasses: g.classes, Health: healthy{}, Region: g.Region,
 		Orphans: func() []cloud.Instance { return nil }, Now: func() time.Time { return g.Now },
+		DefaultSpread: g.DefaultSpread,
 	})
 	if err != nil {
 		return plan.View{}, err

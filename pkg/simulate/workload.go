@@ -123,6 +123,9 @@ func job(spec *batchv1.JobSpec, name, role string) replicas {
 func (w *workload) pods() ([]*corev1.Pod, error) {
 	owner := metav1.OwnerReference{APIVersion: w.object.GetObjectKind().GroupVersionKind().GroupVersion().String(), Kind: w.kind,
 		Name: w.object.GetName(), UID: w.object.GetUID(), Controller: new(true)}
+	if w.kind == "Deployment" {
+		owner.Kind = "ReplicaSet" // see gathering.owner
+	}
 	var all []*corev1.Pod
 	for _, g := range w.groups {
 		if g.count < 0 {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
 // one is a pod template with a GPU.
@@ -233,6 +235,39 @@ func TestGuessed(t *testing.T) {
 }
 
 // TestExistingNodes: a node that is there is filled first, and the Result shows whose GPUs are whose.
+// TestDefaultSpread: what a controller spreads by its scheduler's defaults, a simulation does, too, whatever pods belong together by.
+func TestDefaultSpread(t *testing.T) {
+	spread, err := demand.ReadDefaultSpread("[{maxSkew: 1, topologyKey: topology.kubernetes.io/zone, whenUnsatisfiable: DoNotSchedule}]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	labelled := strings.Replace(one, "{spec:", "{metadata: {labels: {app: a}}, spec:", 1)
+	controller := func(kind string) string {
+		return fmt.Sprintf("apiVersion: apps/v1\nkind: %s\nmetadata: {name: a}\nspec: {replicas: 6, selector: {matchLabels: {app: a}}, template: %s}\n", kind, labelled)
+	}
+	for name, manifests := range map[string]string{
+		"Deployment": controller("Deployment"), "ReplicaSet": controller("ReplicaSet"), "StatefulSet": controller("StatefulSet"),
+		"Service": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: a}\nspec: {parallelism: 6, completions: 6, template: " + labelled + "}\n---\n" +
+			"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {selector: {app: a}}\n",
+	} {
+		for _, given := range []bool{false, true} {
+			c := Config{Manifests: read(t, anyGPU, manifests)}
+			if given {
+				c.DefaultSpread = spread
+			}
+			zones := map[string]int{}
+			for _, n := range run(t, c).Nodes {
+				for _, p := range n.Pods {
+					zones[n.Zone] += p.Pods * n.Copies
+				}
+			}
+			if spreads := len(zones) > 1; spreads != given {
+				t.Errorf("%s, with default constraints %v: pods by zone %v", name, given, zones)
+			}
+		}
+	}
+}
+
 func TestExistingNodes(t *testing.T) {
 	node := `apiVersion: v1
 kind: Node

@@ -9,10 +9,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/yaml"
 
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/claim"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 	"github.com/slipway-sh/slipway/pkg/provisioner/grow"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 	"github.com/slipway-sh/slipway/pkg/provisioner/record"
@@ -126,18 +126,10 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// defaultSpread reads DefaultSpread as kube-scheduler does: without label selectors, which follow from what a pod belongs to.
 func (c Config) defaultSpread() ([]corev1.TopologySpreadConstraint, error) {
-	var list []corev1.TopologySpreadConstraint
-	if err := yaml.UnmarshalStrict([]byte(c.DefaultSpread), &list); err != nil {
-		return nil, fmt.Errorf("DefaultSpread: reading the list of constraints: %w", err)
-	}
-	for i, s := range list {
-		if s.MaxSkew < 1 || s.TopologyKey == "" || s.LabelSelector != nil ||
-			s.WhenUnsatisfiable != corev1.DoNotSchedule && s.WhenUnsatisfiable != corev1.ScheduleAnyway {
-			return nil, fmt.Errorf("DefaultSpread: constraint %d needs maxSkew of 1 or more, topologyKey, and whenUnsatisfiable DoNotSchedule or "+
-				"ScheduleAnyway, and can have no labelSelector", i+1)
-		}
+	list, err := demand.ReadDefaultSpread(c.DefaultSpread)
+	if err != nil {
+		return nil, fmt.Errorf("DefaultSpread: %w", err)
 	}
 	return list, nil
 }

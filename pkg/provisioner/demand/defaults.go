@@ -1,12 +1,14 @@
 package demand
 
 import (
+	"fmt"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/yaml"
 )
 
 // Defaults are the topology spread constraints that the cluster's scheduler gives to pods without any (PodTopologySpreadArgs of its
@@ -18,6 +20,23 @@ type Defaults struct {
 	Controllers  []*corev1.ReplicationController
 	ReplicaSets  []*appsv1.ReplicaSet
 	StatefulSets []*appsv1.StatefulSet
+}
+
+// ReadDefaultSpread reads Defaults.Constraints from YAML or JSON as kube-scheduler does: without label selectors, which follow from what a
+// pod belongs to.
+func ReadDefaultSpread(text string) ([]corev1.TopologySpreadConstraint, error) {
+	var list []corev1.TopologySpreadConstraint
+	if err := yaml.UnmarshalStrict([]byte(text), &list); err != nil {
+		return nil, fmt.Errorf("reading the list of constraints: %w", err)
+	}
+	for i, s := range list {
+		if s.MaxSkew < 1 || s.TopologyKey == "" || s.LabelSelector != nil ||
+			s.WhenUnsatisfiable != corev1.DoNotSchedule && s.WhenUnsatisfiable != corev1.ScheduleAnyway {
+			return nil, fmt.Errorf("constraint %d needs maxSkew of 1 or more, topologyKey, and whenUnsatisfiable DoNotSchedule or ScheduleAnyway, "+
+				"and can have no labelSelector", i+1)
+		}
+	}
+	return list, nil
 }
 
 // belonging answers which pods belong together.
