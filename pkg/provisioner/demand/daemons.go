@@ -12,7 +12,8 @@ import (
 )
 
 // templates answers the pods of those DaemonSets that put one on a new node, by namespace and name: of those that are not being deleted
-// and whose template names no node. What admission adds to a pod later (a RuntimeClass's overhead, a LimitRange's defaults) is not seen.
+// and whose template names no node. What admission adds to a pod later (a RuntimeClass's overhead, a LimitRange's defaults) is not seen
+// before the first node of a shape is open; then it is learned what such a node leaves to pods.
 func templates(sets []*appsv1.DaemonSet) []*corev1.Pod {
 	pods := make([]*corev1.Pod, 0, len(sets))
 	for _, ds := range sets {

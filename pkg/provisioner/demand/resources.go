@@ -162,12 +162,33 @@ func whole(q resource.Quantity, rounding Rounding) int64 {
 // withDefaults answers the pod with a request for each limit that has none. The API server does so to pods, but not to the pod
 // templates of DaemonSets, and not to manifests that it has not seen. A pod that needs nothing is answered as it is.
 func withDefaults(pod *corev1.Pod) *corev1.Pod {
-	if !lackRequests(pod.Spec.Containers) && !lackRequests(pod.Spec.InitContainers) {
+	whole := pod.Spec.Resources != nil && len(pod.Spec.Resources.Limits) > 0
+	if !whole && !lackRequests(pod.Spec.Containers) && !lackRequests(pod.Spec.InitContainers) {
 		return pod
 	}
 	full := *pod
 	full.Spec.Containers = defaulted(pod.Spec.Containers)
 	full.Spec.InitContainers = defaulted(pod.Spec.InitContainers)
+	if whole {
+		full.Spec.Resources = defaultedWhole(&full)
+	}
+	return &full
+}
+
+// defaultedWhole answers the pod-level resources with a request for each limit of a resource that neither the pod nor a container requests.
+func defaultedWhole(pod *corev1.Pod) *corev1.ResourceRequirements {
+	full := *pod.Spec.Resources
+	requests := corev1.ResourceList{}
+	maps.Copy(requests, full.Requests)
+	inside := resourcehelper.AggregateContainerRequests(pod, resourcehelper.PodResourcesOptions{})
+	for name, limit := range full.Limits {
+		_, asked := requests[name]
+		_, askedInside := inside[name]
+		if !asked && !askedInside && resourcehelper.IsSupportedPodLevelResource(name) {
+			requests[name] = limit
+		}
+	}
+	full.Requests = requests
 	return &full
 }
 

@@ -47,6 +47,20 @@ func TestRequests(t *testing.T) {
 			},
 			amounts{"cpu": 8000, "memory": 2048, "nvidia.com/gpu": 1000, "pods": 1},
 		},
+		"a pod-level limit without a request": {
+			corev1.PodSpec{
+				Containers: []corev1.Container{requests("cpu", "1", "nvidia.com/gpu", "1")},
+				Resources:  &corev1.ResourceRequirements{Limits: list("cpu", "8", "memory", "2Gi")},
+			},
+			amounts{"cpu": 1000, "memory": 2048, "nvidia.com/gpu": 1000, "pods": 1},
+		},
+		"a pod-level limit above its request": {
+			corev1.PodSpec{
+				Containers: []corev1.Container{requests("nvidia.com/gpu", "1")},
+				Resources:  &corev1.ResourceRequirements{Requests: list("cpu", "2"), Limits: list("cpu", "8", "memory", "2Gi")},
+			},
+			amounts{"cpu": 2000, "memory": 2048, "nvidia.com/gpu": 1000, "pods": 1},
+		},
 		"a limit without a request": {
 			corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{
 				Requests: list("cpu", "1"), Limits: list("cpu", "2", "nvidia.com/gpu", "4")}}}},
