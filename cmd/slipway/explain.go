@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -147,20 +148,10 @@ func (f *explainFlags) recorded() (*explain.View, time.Time, error) {
 
 // cluster finds the cluster and the namespace as kubectl does.
 func (f *explainFlags) cluster() (explain.Cluster, string, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = f.kubeconfig
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: f.context}
-	overrides.Context.Namespace = f.namespace
-	finding := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
-	config, err := finding.ClientConfig()
+	config, namespace, err := f.kubernetes()
 	if err != nil {
-		return explain.Cluster{}, "", fmt.Errorf("finding the cluster (set --kubeconfig or --context): %w", err)
+		return explain.Cluster{}, "", err
 	}
-	namespace, _, err := finding.Namespace()
-	if err != nil {
-		return explain.Cluster{}, "", fmt.Errorf("reading the kubeconfig's namespace: %w", err)
-	}
-	config.UserAgent = "slipway-explain/" + version
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return explain.Cluster{}, "", fmt.Errorf("registering kinds: %w", err)
@@ -170,4 +161,23 @@ func (f *explainFlags) cluster() (explain.Cluster, string, error) {
 		return explain.Cluster{}, "", fmt.Errorf("connecting to %s: %w", config.Host, err)
 	}
 	return explain.Cluster{Reader: reader, Now: time.Now}, namespace, nil
+}
+
+// kubernetes answers where the cluster is, and the namespace that is meant.
+func (f *explainFlags) kubernetes() (*rest.Config, string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = f.kubeconfig
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: f.context}
+	overrides.Context.Namespace = f.namespace
+	finding := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
+	config, err := finding.ClientConfig()
+	if err != nil {
+		return nil, "", fmt.Errorf("finding the cluster (set --kubeconfig or --context): %w", err)
+	}
+	namespace, _, err := finding.Namespace()
+	if err != nil {
+		return nil, "", fmt.Errorf("reading the kubeconfig's namespace: %w", err)
+	}
+	config.UserAgent = "slipway-explain/" + version
+	return config, namespace, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	apiversion "k8s.io/apimachinery/pkg/version"
+	"k8s.io/client-go/discovery"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud/aws"
@@ -172,11 +176,21 @@ func (f *preflightFlags) config(ctx context.Context, stdin io.Reader) (preflight
 	if f.withoutKube {
 		return config, nil
 	}
-	cluster, _, err := (&explainFlags{kubeconfig: f.kubeconfig, context: f.context}).cluster()
-	if err != nil {
-		f.kubernetesErr = err
-		return config, nil
-	}
-	config.Cluster = cluster.Reader
+	config.Cluster, config.Version, f.kubernetesErr = f.cluster()
 	return config, nil
+}
+
+// cluster answers what asks the cluster, or nothing and why.
+func (f *preflightFlags) cluster() (client.Reader, func() (*apiversion.Info, error), error) {
+	flags := &explainFlags{kubeconfig: f.kubeconfig, context: f.context}
+	cluster, _, err1 := flags.cluster()
+	rest, _, err2 := flags.kubernetes()
+	if err := cmp.Or(err1, err2); err != nil {
+		return nil, nil, err
+	}
+	asking, err := discovery.NewDiscoveryClientForConfig(rest)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a discovery client: %w", err)
+	}
+	return cluster.Reader, asking.ServerVersion, nil
 }

@@ -7,6 +7,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/slipway-sh/slipway/pkg/provisioner/nominate"
 )
 
 func (s *survey) controller(ctx context.Context) {
@@ -35,6 +37,24 @@ func (s *survey) controller(ctx context.Context) {
 		default:
 			s.ok(check, "%s", said)
 		}
+	}
+}
+
+// nominations looks whether the cluster's scheduler is of a version that binds pods where Slipway has planned them.
+func (s *survey) nominations(context.Context) {
+	const check = "nominations"
+	info, err := s.Version()
+	if err != nil {
+		s.kubernetes(check, err)
+		return
+	}
+	switch because, err := nominate.NotHeeded(info); {
+	case err != nil:
+		s.failed(check, err)
+	case because != "":
+		s.Report(Result{Check: check, Status: Warn, Message: because + ": pods may be spread over more nodes than planned", Remedy: nominate.Remedy})
+	default:
+		s.ok(check, "the API server is %s, whose scheduler heeds them", info.GitVersion)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/version"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
@@ -42,14 +43,16 @@ type Config struct {
 	Classes []*v1alpha1.EC2NodeClass
 	// Cluster reads the Kubernetes cluster; nil: it is left out.
 	Cluster client.Reader
+	// Version asks the cluster's API server for its version; required with Cluster.
+	Version func() (*version.Info, error)
 	// Report is told each result as soon as it is known.
 	Report func(Result)
 }
 
 // Validate says what is missing.
 func (c Config) Validate() error {
-	if c.AWS == nil || c.Report == nil {
-		return errors.New("preflight: AWS and Report are required")
+	if c.AWS == nil || c.Report == nil || c.Cluster != nil && c.Version == nil {
+		return errors.New("preflight: AWS and Report are required, and with Cluster also Version")
 	}
 	return nil
 }
@@ -84,7 +87,7 @@ func Run(ctx context.Context, config Config) error {
 		s.bounded(ctx, func(ctx context.Context) { s.class(ctx, class) })
 	}
 	if s.Cluster != nil {
-		for _, check := range []func(context.Context){s.devicePlugin, s.controller} {
+		for _, check := range []func(context.Context){s.devicePlugin, s.controller, s.nominations} {
 			s.bounded(ctx, check)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -40,6 +41,8 @@ type account struct {
 	kube  []client.Object
 	funcs interceptor.Funcs
 	lines []string // faults
+	// kubernetes is the version of the API server
+	kubernetes string
 	// machine is launched first, with these tags
 	machine map[string]string
 }
@@ -82,6 +85,7 @@ func well(t *testing.T) *account {
 			SubnetSelectorTerms:        []v1alpha1.SubnetSelectorTerm{{Tags: tags}},
 			SecurityGroupSelectorTerms: []v1alpha1.SecurityGroupSelectorTerm{{Tags: tags}},
 		}},
+		kubernetes: "v1.37.2-eks-1",
 		kube: []client.Object{
 			&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "nvdp", Namespace: "kube-system"}, Spec: appsv1.DaemonSetSpec{Template: corev1.PodTemplateSpec{
 				Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: "nvcr.io/nvidia/k8s-device-plugin:v0.17.0"}}}}}},
@@ -130,7 +134,7 @@ func (a *account) look(t *testing.T) map[string]preflight.Result {
 	}
 	before := handler.Cloud.Journal().Counts
 	results := map[string]preflight.Result{}
-	config := preflight.Config{AWS: survey, Queue: a.aws.InterruptionQueue, Cluster: a.cluster(t), Report: func(r preflight.Result) { results[r.Check] = r }}
+	config := preflight.Config{AWS: survey, Queue: a.aws.InterruptionQueue, Cluster: a.cluster(t), Version: a.version, Report: func(r preflight.Result) { results[r.Check] = r }}
 	if err := preflight.Run(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +145,10 @@ func (a *account) look(t *testing.T) map[string]preflight.Result {
 		}
 	}
 	return results
+}
+
+func (a *account) version() (*version.Info, error) {
+	return &version.Info{GitVersion: a.kubernetes}, nil
 }
 
 func (a *account) cluster(t *testing.T) client.Reader {
@@ -175,7 +183,7 @@ func TestAllIsWell(t *testing.T) {
 	for check, part := range map[string]string{
 		"credentials": "account 123456789012", "cluster": "1.37", "catalogue": "GPU instance types", "queue": "demo", "queue policy": "may send", "queue rules": "4", "spot role": "ForEC2Spot",
 		"quota L-3819A6DF": "48 of 64 vCPUs", "quota L-DB2E81BA": "0 of", "CRDs": "EC2NodeClass", "node class default": "al2023", launchTemplate: "would",
-		machine: "would", terminate: "would", "device plugin": "kube-system/nvdp", "controller": "2 of 2",
+		machine: "would", terminate: "would", "device plugin": "kube-system/nvdp", "controller": "2 of 2", "nominations": "v1.37.2",
 	} {
 		if !strings.Contains(results[check].Message, part) {
 			t.Errorf("%s says %q; want %q in it", check, results[check].Message, part)
@@ -256,6 +264,7 @@ func TestEachFaultIsFound(t *testing.T) {
 			a.kube = a.kube[1:]
 			a.kube[0].(*appsv1.Deployment).Spec.Template.Spec.Containers = []corev1.Container{{Image: "nvcr.io/nvidia/gpu-operator:v25.3.0"}}
 		}, "device plugin", preflight.OK, "Deployment slipway-system/slipway"},
+		"an old cluster":        {func(a *account) { a.kubernetes = "v1.34.1-eks-1" }, "nominations", preflight.Warn, "docs/scheduling.md"},
 		"not installed":         {func(a *account) { a.kube = a.kube[:1] }, "controller", preflight.Warn, "helm install"},
 		"one of two is ready":   {func(a *account) { a.kube[1].(*appsv1.Deployment).Status.ReadyReplicas = 1 }, "controller", preflight.Warn, "1 of 2"},
 		"none is ready":         {func(a *account) { a.kube[1].(*appsv1.Deployment).Status.ReadyReplicas = 0 }, "controller", preflight.Fail, "logs"},

@@ -38,6 +38,9 @@ func (a *assembly) reconcilers(l *loops) error {
 		provisioners.SetupWithManager(a.mgr)); err != nil {
 		return fmt.Errorf("adding the controllers: %w", err)
 	}
+	if err := a.sayIfNotHeeded(); err != nil {
+		return err
+	}
 	return a.carryOver()
 }
 

@@ -23,6 +23,7 @@ type Metrics struct {
 	podsHeld      *gauges
 	podsBound     *prometheus.CounterVec
 	nominations   *prometheus.CounterVec
+	heeded        prometheus.Gauge
 	pendingToPlan prometheus.Histogram
 	planSeconds   prometheus.Histogram
 	planCost      prometheus.Gauge
@@ -66,6 +67,8 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 		podsBound: r.counters("pods_bound_total", "Pods bound for which there was a plan: as planned, elsewhere, or earlier than their node opened.",
 			"outcome"),
 		nominations: r.counters("nominations_total", "Pods whose status.nominatedNodeName was written, or taken back.", "kind"),
+		heeded: r.gauge("nominations_heeded",
+			"0 if the API server is older than Kubernetes 1.35, whose scheduler does not heed nominations by default; else 1."),
 		pendingToPlan: r.histogram("pods_pending_to_planned_seconds",
 			"Time from the scheduler's first Unschedulable to the decision that a node is to be launched for the pod.", waitBuckets),
 		planSeconds: r.histogram("plan_duration_seconds", "Time that one decision took to make.", planBuckets),
@@ -96,6 +99,7 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	m.expectFailures()
+	m.NominationsHeeded(true) // until something else is known
 	return m, nil
 }
 
@@ -121,6 +125,14 @@ func (m *Metrics) PodBound(outcome string) { m.podsBound.WithLabelValues(outcome
 func (m *Metrics) Nominated(written, withdrawn int) {
 	m.nominations.WithLabelValues("written").Add(float64(written))
 	m.nominations.WithLabelValues("withdrawn").Add(float64(withdrawn))
+}
+
+// NominationsHeeded says whether the scheduler of a cluster of its version heeds nominations.
+func (m *Metrics) NominationsHeeded(are bool) {
+	m.heeded.Set(0)
+	if are {
+		m.heeded.Set(1)
+	}
 }
 
 // PodPlanned says that a node is to be launched for a pod that has waited so long.

@@ -86,7 +86,7 @@ func TestMetricsHaveOnlyBoundedLabels(t *testing.T) {
 			}
 		}
 	}
-	if want := 23; len(families) != want {
+	if want := 24; len(families) != want {
 		t.Errorf("%d families have a series; want %d: has sayAll become incomplete?", len(families), want)
 	}
 }
@@ -126,6 +126,7 @@ func TestGaugesForgetWhatIsNotSaidAgain(t *testing.T) {
 		`slipway_nodes_blocked{provisioner="b"} 0`,
 		`slipway_nodes{market="spot",provisioner="a"} 2`,
 		`slipway_nodes{market="spot",provisioner="b"} 9`,
+		"slipway_nominations_heeded{} 1",
 		`slipway_plan_cost_dollars_per_hour{} 0`,
 		`slipway_pods_held{provisioner="gpu",reason="LimitReached"} 7`,
 	}
