@@ -19,14 +19,17 @@ type Cluster interface {
 	AWS() stage.AWS
 	// Endpoint is fakeaws' URL as pods of the cluster reach it.
 	Endpoint() string
-	// Laptop answers fakeaws as a program of this machine reaches it, until the function is called.
-	Laptop(ctx context.Context) (aws stage.AWS, leave func(), err error)
 	// Image is what the chart's image.repository and image.tag must be.
 	Image() (repository, tag string)
+	// Previous is the same for the release before, if Options name it.
+	Previous() (repository, tag string)
 	// Kill ends the processes of pods, all at the same moment, as kill -9 does.
 	Kill(ctx context.Context, pods ...*corev1.Pod) error
 	// Scrape answers what a pod's container serves at a port and path.
 	Scrape(ctx context.Context, pod *corev1.Pod, port int32, path string) ([]byte, error)
+	// Exec answers what a command in a pod's container prints, as kubectl exec does, also where it fails; errors.ErrUnsupported: there is nothing to
+	// run it in.
+	Exec(ctx context.Context, pod *corev1.Pod, command ...string) ([]byte, error)
 	// Log answers what a pod's container has said since it was last started.
 	Log(ctx context.Context, pod *corev1.Pod) ([]byte, error)
 	// Gather copies what helps to find a failure's cause into a directory: logs, Views.
@@ -39,6 +42,10 @@ type Cluster interface {
 type Options struct {
 	// Root is the main module's directory; its bin has the programs and the images.
 	Root string
+	// Previous is such a directory of the release before, with its bin; empty: there is none.
+	Previous string
+	// Out is where failures leave what is known of them.
+	Out string
 	// FakeAWS are flags of fakeaws.
 	FakeAWS []string
 	// Keep leaves the cluster running, or its files in place, at the end.

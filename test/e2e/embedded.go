@@ -20,6 +20,8 @@ type embedded struct {
 	cluster *cluster.Cluster
 	aws     *stage.RunningAWS
 	host    *host
+	logs    string
+	keep    bool
 	say     func(format string, args ...any)
 }
 
@@ -30,15 +32,20 @@ func openEmbedded(ctx context.Context, o Options) (_ Cluster, err error) {
 			return nil, fmt.Errorf("finding %s (run `make build` first): %w", name, err)
 		}
 	}
-	e := &embedded{say: o.Say}
-	if e.cluster, err = cluster.Start(ctx, cluster.Options{Keep: o.Keep}); err != nil {
-		return nil, err
+	e := &embedded{say: o.Say, keep: o.Keep}
+	logs, err := os.MkdirTemp("", "slipway-e2e-logs-") // stay if the cluster does not come about
+	if err != nil {
+		return nil, fmt.Errorf("making the directory for logs: %w", err)
 	}
+	e.logs = logs
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, e.Close())
+			err = errors.Join(err, replaceCopy(filepath.Join(o.Out, "open", "logs"), logs), e.Close())
 		}
 	}()
+	if e.cluster, err = cluster.Start(ctx, cluster.Options{Keep: o.Keep, Logs: logs}); err != nil {
+		return nil, err
+	}
 	e.aws, err = stage.StartAWS(ctx, stage.AWSOptions{
 		Bin: bin, Dir: e.cluster.Dir, Logs: e.cluster.Logs, Kubeconfig: e.cluster.Kubeconfig, Flags: o.FakeAWS,
 	})
@@ -49,9 +56,11 @@ func openEmbedded(ctx context.Context, o Options) (_ Cluster, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	e.host, err = startHost(ctx, hostOptions{
-		client: client, cluster: e.cluster, programs: map[string]string{"slipway": filepath.Join(bin, "slipway")}, say: o.Say,
-	})
+	programs := map[string]string{"slipway": filepath.Join(bin, "slipway")}
+	if o.Previous != "" {
+		programs["slipway-previous"] = filepath.Join(o.Previous, "bin", "slipway")
+	}
+	e.host, err = startHost(ctx, hostOptions{client: client, cluster: e.cluster, programs: programs, say: o.Say})
 	return e, err
 }
 
@@ -60,13 +69,17 @@ func (e *embedded) Kubeconfig() string   { return e.cluster.Kubeconfig }
 func (e *embedded) AWS() stage.AWS       { return e.aws.AWS }
 func (e *embedded) Endpoint() string     { return e.aws.URL }
 
-// Laptop: everything is on this machine.
-func (e *embedded) Laptop(context.Context) (stage.AWS, func(), error) {
-	return e.aws.AWS, func() {}, nil
+// Exec: a process has no inside, such as a /proc of its own.
+func (e *embedded) Exec(context.Context, *corev1.Pod, ...string) ([]byte, error) {
+	return nil, errors.ErrUnsupported
 }
 
 // Image is named as the published one is; the host runs the program of that name.
 func (e *embedded) Image() (repository, tag string) { return "ghcr.io/slipway-sh/slipway", "e2e" }
+
+func (e *embedded) Previous() (repository, tag string) {
+	return "ghcr.io/slipway-sh/slipway-previous", "e2e"
+}
 
 func (e *embedded) Kill(_ context.Context, pods ...*corev1.Pod) error {
 	var errs []error
@@ -107,7 +120,14 @@ func (e *embedded) Close() error {
 	if e.aws != nil {
 		e.aws.Stop()
 	}
-	return e.cluster.Stop()
+	var err error
+	if e.cluster != nil {
+		err = e.cluster.Stop()
+	}
+	if !e.keep {
+		err = errors.Join(err, os.RemoveAll(e.logs))
+	}
+	return err
 }
 
 // replaceCopy copies a directory over what was there.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/storage/driver"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
@@ -45,9 +47,16 @@ func (h Helm) Install(ctx context.Context, chart string, values map[string]any, 
 	return h.install(ctx, Release, chart, values, func(i *action.Install) { i.WaitStrategy = strategy(wait) })
 }
 
-// Adopt is helm upgrade --install --take-ownership of a chart that was not installed before.
-func (h Helm) Adopt(ctx context.Context, release, chart string) error {
-	return h.install(ctx, release, chart, nil, func(i *action.Install) { i.TakeOwnership = true })
+// UpgradeCRDs is helm upgrade --install --take-ownership --wait of the chart of the CRDs: the first time it takes those that the other chart brought.
+func (h Helm) UpgradeCRDs(ctx context.Context, chart string) error {
+	c, err := h.configuration()
+	if err != nil {
+		return err
+	}
+	if _, err := c.Releases.Last(ReleaseCRDs); errors.Is(err, driver.ErrReleaseNotFound) {
+		return h.install(ctx, ReleaseCRDs, chart, nil, func(i *action.Install) { i.TakeOwnership = true })
+	}
+	return h.upgrade(ctx, ReleaseCRDs, chart, nil, func(u *action.Upgrade) { u.TakeOwnership = true })
 }
 
 func (h Helm) install(ctx context.Context, release, chart string, values map[string]any, flags func(*action.Install)) error {
@@ -69,8 +78,12 @@ func (h Helm) install(ctx context.Context, release, chart string, values map[str
 	return nil
 }
 
-// Upgrade is helm upgrade --wait --reuse-values.
+// Upgrade is helm upgrade --wait --reset-then-reuse-values.
 func (h Helm) Upgrade(ctx context.Context, chart string, values map[string]any) error {
+	return h.upgrade(ctx, Release, chart, values, func(u *action.Upgrade) { u.ResetThenReuseValues = true })
+}
+
+func (h Helm) upgrade(ctx context.Context, release, chart string, values map[string]any, flags func(*action.Upgrade)) error {
 	c, err := h.configuration()
 	if err != nil {
 		return err
@@ -80,8 +93,9 @@ func (h Helm) Upgrade(ctx context.Context, chart string, values map[string]any) 
 		return fmt.Errorf("loading the chart %s: %w", chart, err)
 	}
 	upgrade := action.NewUpgrade(c)
-	upgrade.Namespace, upgrade.Timeout, upgrade.WaitStrategy, upgrade.ReuseValues = Namespace, helmWaits, strategy(true), true
-	if _, err := upgrade.RunWithContext(ctx, Release, loaded, values); err != nil {
+	upgrade.Namespace, upgrade.Timeout, upgrade.WaitStrategy = Namespace, helmWaits, strategy(true)
+	flags(upgrade)
+	if _, err := upgrade.RunWithContext(ctx, release, loaded, values); err != nil {
 		return fmt.Errorf("upgrading to %s: %w", filepath.Base(chart), err)
 	}
 	return nil

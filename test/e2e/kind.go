@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 	"time"
@@ -18,8 +20,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/remotecommand"
 
 	"github.com/slipway-sh/slipway/test/cluster"
 	"github.com/slipway-sh/slipway/test/stack"
@@ -27,8 +31,7 @@ import (
 )
 
 const (
-	fakeAWS     = "fakeaws" // its namespace, Service and Deployment
-	fakeAWSPort = 4566
+	fakeAWSPort = 6443 // which the chart's NetworkPolicy lets the controller reach, as it lets it reach AWS
 	kindWaits   = 5 * time.Minute
 )
 
@@ -38,7 +41,7 @@ var fakeAWSManifest string
 // kind is a cluster of `kind create cluster`, with fakeaws as a Deployment in it.
 type kind struct {
 	name, directory  string
-	repository, tag  string
+	ours, previous   string // references of images
 	config           *rest.Config
 	client           kubernetes.Interface
 	aws              stage.AWS
@@ -49,33 +52,57 @@ type kind struct {
 func openKind(ctx context.Context, o Options) (_ Cluster, err error) {
 	k := &kind{name: fmt.Sprintf("slipway-e2e-%d", os.Getpid()), say: o.Say, keep: o.Keep}
 	images := filepath.Join(o.Root, "bin", "image")
-	ours, err := os.ReadFile(filepath.Join(images, "slipway.ref"))
-	if err != nil {
-		return nil, fmt.Errorf("finding the images (run `make image` first): %w", err)
+	archives := []string{filepath.Join(images, "slipway.tar"), filepath.Join(images, "fakeaws.tar")}
+	if k.ours, err = reference(images, "slipway"); err != nil {
+		return nil, err
 	}
-	theirs, err := os.ReadFile(filepath.Join(images, "fakeaws.ref"))
+	theirs, err := reference(images, "fakeaws")
 	if err != nil {
-		return nil, fmt.Errorf("finding the images (run `make image` first): %w", err)
+		return nil, err
 	}
-	colon := bytes.LastIndexByte(ours, ':')
-	k.repository, k.tag = string(ours[:colon]), strings.TrimSpace(string(ours[colon+1:]))
+	if o.Previous != "" {
+		before := filepath.Join(o.Previous, "bin", "image")
+		archives = append(archives, filepath.Join(before, "slipway.tar"))
+		if k.previous, err = reference(before, "slipway"); err != nil {
+			return nil, err
+		}
+	}
 	if k.directory, err = os.MkdirTemp("", k.name+"-"); err != nil {
 		return nil, fmt.Errorf("making a directory for the kubeconfig: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, k.Close())
+			err = errors.Join(err, k.failed(ctx, filepath.Join(o.Out, "open")), k.Close())
 		}
 	}()
 	if err := k.create(ctx); err != nil {
 		return nil, err
 	}
-	for _, archive := range []string{"slipway.tar", "fakeaws.tar"} {
-		if err := k.run(ctx, "kind", "load", "image-archive", filepath.Join(images, archive), "--name", k.name); err != nil {
+	for _, archive := range archives {
+		if err := k.run(ctx, "kind", "load", "image-archive", archive, "--name", k.name); err != nil {
 			return nil, err
 		}
 	}
-	return k, k.install(ctx, strings.TrimSpace(string(theirs)), o.FakeAWS)
+	return k, k.install(ctx, theirs, o.FakeAWS)
+}
+
+// reference is what an image that `make image` has left in a directory is called.
+func reference(directory, name string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(directory, name+".ref"))
+	if err != nil {
+		return "", fmt.Errorf("finding the images (run `make image` first): %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// failed keeps what is known of a cluster that did not come about, as far as there is one.
+func (k *kind) failed(ctx context.Context, directory string) error {
+	if k.client == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return errors.Join(k.Gather(ctx, directory), keepObjects(ctx, k.client, filepath.Join(directory, "objects")))
 }
 
 // create makes the cluster, as KIND_NODE_IMAGE and KIND_CONFIG want it where they are set.
@@ -154,11 +181,18 @@ func (k *kind) run(ctx context.Context, name string, arguments ...string) error 
 	return nil
 }
 
-func (k *kind) Config() *rest.Config            { return k.config }
-func (k *kind) Kubeconfig() string              { return filepath.Join(k.directory, "kubeconfig") }
-func (k *kind) AWS() stage.AWS                  { return k.aws }
-func (k *kind) Endpoint() string                { return fmt.Sprintf("http://%s.%s.svc", fakeAWS, fakeAWS) }
-func (k *kind) Image() (repository, tag string) { return k.repository, k.tag }
+func (k *kind) Config() *rest.Config               { return k.config }
+func (k *kind) Kubeconfig() string                 { return filepath.Join(k.directory, "kubeconfig") }
+func (k *kind) AWS() stage.AWS                     { return k.aws }
+func (k *kind) Endpoint() string                   { return fmt.Sprintf("http://%s.%s.svc", fakeAWS, fakeAWS) }
+func (k *kind) Image() (repository, tag string)    { return split(k.ours) }
+func (k *kind) Previous() (repository, tag string) { return split(k.previous) }
+
+// split parts a reference at its tag.
+func split(reference string) (repository, tag string) {
+	colon := strings.LastIndexByte(reference, ':')
+	return reference[:max(colon, 0)], reference[colon+1:]
+}
 
 // killScript ends every process called slipway in the cgroups of the pods whose UIDs are its arguments. Systemd writes UIDs with underscores.
 const killScript = `pids=
@@ -201,6 +235,21 @@ func (k *kind) Scrape(ctx context.Context, pod *corev1.Pod, port int32, path str
 	return text, nil
 }
 
+func (k *kind) Exec(ctx context.Context, pod *corev1.Pod, command ...string) ([]byte, error) {
+	options := &corev1.PodExecOptions{Container: pod.Spec.Containers[0].Name, Command: command, Stdout: true, Stderr: true}
+	url := k.client.CoreV1().RESTClient().Post().Resource("pods").Namespace(pod.Namespace).Name(pod.Name).SubResource("exec").
+		VersionedParams(options, scheme.ParameterCodec).URL()
+	executor, err := remotecommand.NewSPDYExecutor(k.config, http.MethodPost, url)
+	if err != nil {
+		return nil, fmt.Errorf("preparing to run %q in pod %s: %w", command, pod.Name, err)
+	}
+	var printed, complained bytes.Buffer
+	if err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: &printed, Stderr: &complained}); err != nil {
+		return printed.Bytes(), fmt.Errorf("running %q in pod %s: %w: %s", command, pod.Name, err, complained.Bytes())
+	}
+	return printed.Bytes(), nil
+}
+
 func (k *kind) Log(ctx context.Context, pod *corev1.Pod) ([]byte, error) {
 	text, err := k.client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
 	if err != nil {
@@ -229,7 +278,8 @@ func (k *kind) Gather(ctx context.Context, directory string) error {
 					errs = append(errs, os.WriteFile(filepath.Join(logs, pod.Name+suffix), text, 0o644))
 				}
 			}
-			if namespace == Namespace && pod.Spec.NodeName != "" {
+			recorded := slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == "views" }) // recordViews is on
+			if namespace == Namespace && pod.Spec.NodeName != "" && recorded {
 				from := fmt.Sprintf("%s:/var/lib/kubelet/pods/%s/volumes/kubernetes.io~empty-dir/views", pod.Spec.NodeName, pod.UID)
 				errs = append(errs, k.run(ctx, runtime(), "cp", from, filepath.Join(views, pod.Name)))
 			}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -62,6 +63,8 @@ func TestE2E(t *testing.T) {
 	w := open(t)
 	w.tell(t, "install", (*story).install)
 	w.watch(t)
+	w.tell(t, "alone", (*story).alone)
+	w.tell(t, "preflight", (*story).preflight)
 	t.Run("together", func(t *testing.T) {
 		for name, tell := range map[string]func(*story){
 			"gpu":      (*story).oldManifest,
@@ -77,6 +80,7 @@ func TestE2E(t *testing.T) {
 			})
 		}
 	})
+	w.tell(t, "previous", (*story).previous)
 	w.tell(t, "upgrade", (*story).upgrade)
 	w.tell(t, "crashes", (*story).crashes)
 	w.tell(t, "uninstall", (*story).uninstall)
@@ -94,7 +98,7 @@ func open(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	ctx := context.WithoutCancel(t.Context()) // cleanups run when the test's context has ended
-	c, err := Open(ctx, os.Getenv("E2E_CLUSTER"), Options{Root: root, FakeAWS: quick, Keep: os.Getenv("E2E_KEEP") == "1", Say: func(format string, args ...any) {
+	c, err := Open(ctx, os.Getenv("E2E_CLUSTER"), Options{Root: root, Out: out(root), FakeAWS: quick, Previous: os.Getenv("E2E_PREVIOUS"), Keep: os.Getenv("E2E_KEEP") == "1", Say: func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, format+"\n", args...)
 	}})
 	if err != nil {
@@ -203,7 +207,7 @@ func (w *site) keep(t *testing.T, name string, began time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 	defer cancel()
-	if err := w.Gather(ctx, directory); err != nil {
+	if err := errors.Join(keepObjects(ctx, w.kube, filepath.Join(directory, "objects")), w.Gather(ctx, directory)); err != nil {
 		t.Errorf("keeping what is known: %v", err)
 	}
 	t.Logf("what is known of it is in %s", directory)
