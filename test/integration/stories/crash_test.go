@@ -16,6 +16,10 @@ import (
 // slowFleet spreads launches over a second, so that a controller can be killed in the middle of ten.
 var slowFleet = []string{"--fleet-time", "500ms-2500ms"}
 
+// systemSpread tells the controller what kube-scheduler does where nobody says anything else, which needs rights of its own.
+var systemSpread = []string{"--default-spread-constraints", `[{"maxSkew": 3, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"},
+	{"maxSkew": 5, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}]`}
+
 // killInTheMiddle asks for ten machines, ends the controller as kill -9 does when some of them are bought, and starts another.
 func (s *story) killInTheMiddle() {
 	s.Helper()
@@ -77,7 +81,7 @@ func (s *story) leaderDies() {
 // Prices fall back and say so; what is bought twice is found and ended, and so is a claim whose machine somebody deleted.
 func TestBadCloud(t *testing.T) {
 	t.Parallel()
-	w := open(t, stage.Options{FakeAWS: append([]string{"--ignore-tokens", "--pricing=false", "--quiet-states"}, slowFleet...)})
+	w := open(t, stage.Options{FakeAWS: append([]string{"--ignore-tokens", "--pricing=false", "--quiet-states"}, slowFleet...), Controller: systemSpread})
 	w.IgnoresTokens = true
 	s := begin(t, w, "bad-cloud")
 	s.Provision(nil, "g4dn.xlarge")

@@ -8,7 +8,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/slipway-sh/slipway/pkg/apis/karpenterv1alpha5"
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/test/witness"
 )
@@ -41,6 +45,26 @@ func (s *story) oldManifest() {
 	if all := s.Machines(s.T, s.Title); len(all) != 1 {
 		s.Errorf("%d machines were launched for one pod", len(all))
 	}
+	s.editedOriginal()
+}
+
+// editedOriginal: what people change in the Provisioner of v1alpha5 holds.
+func (s *story) editedOriginal() {
+	s.Helper()
+	original := &karpenterv1alpha5.Provisioner{ObjectMeta: metav1.ObjectMeta{Name: s.Title}}
+	if err := s.Patch(s.Context(), original, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"weight":7}}`))); err != nil {
+		s.Fatal(err)
+	}
+	s.Eventually(60*time.Second, "the native Provisioner to follow", func() error {
+		var native v1alpha1.Provisioner
+		if err := s.Get(s.Context(), client.ObjectKeyFromObject(original), &native); err != nil {
+			return err
+		}
+		if native.Spec.Weight != 7 {
+			return fmt.Errorf("its weight is %d", native.Spec.Weight)
+		}
+		return nil
+	})
 }
 
 // heldWithReason: whoever cannot be served is told why, and nobody else pays for it.
