@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// dropsMost is how often a scheduler may drop the nomination of a pod to one node. It does so after an attempt that fails, which may
+	// dropsMost is how often a scheduler may drop the nomination of a pod to one open node. It does so after an attempt that fails, which may
 	// have been made before it saw the node open; more often means that it sees something that Slipway does not.
 	dropsMost = 5
 	// dropsWaiting bounds the dropped nominations that wait to be written again; the next decision finds what is above.
@@ -260,12 +260,20 @@ func (n *Nominator) worthwhile(pod *corev1.Pod, node string) bool {
 	return !n.tallies.ignores(pod.Spec.SchedulerName) && (drop.node != node || drop.times < dropsMost)
 }
 
+// open tells whether a scheduler may put pods onto a node, as far as its gate goes.
+func (n *Nominator) open(ctx context.Context, name string) bool {
+	var node corev1.Node
+	return n.Cache.Get(ctx, client.ObjectKey{Name: name}, &node) == nil && !node.Spec.Unschedulable
+}
+
 // Dropped takes note of a pod whose nomination to a node has been taken away by somebody else, and has it written again if the pod is still
 // expected there. It does not block.
 func (n *Nominator) Dropped(ctx context.Context, pod *corev1.Pod, node string) {
+	n.rounds.note()
+	open := n.open(ctx, node)
 	n.lock.Lock()
 	expected, waits := n.places[pod.UID]
-	if waits {
+	if waits && open {
 		drop := n.drops[pod.UID]
 		if drop.node != node {
 			drop = dropped{node: node}

@@ -200,6 +200,25 @@ func TestGivesUp(t *testing.T) {
 	})
 }
 
+// TestGivesUp_notBefore: what is dropped while the node is still closed says nothing about the node.
+func TestGivesUp_notBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n1 := node("n1", 8, 4)
+		n1.Spec.Unschedulable = true
+		w := newWorld(t, false, waiting("a", 1, 1), n1, claim("c1", "n1", "a"))
+		go func() { _ = w.nominator.Start(t.Context()) }()
+		w.nominator.Follow(w.seen(nil, []string{"c1"}, "a"), plan.Decision{Create: []v1alpha1.NodeClaim{*claim("c1", "n1", "a")}})
+		w.opening("c1", "n1")
+		for range 3 * dropsMost {
+			w.drop("a")
+			synctest.Wait()
+			if w.nominated("a") != "n1" {
+				t.Fatal("a nomination to a node that is not open yet was given up")
+			}
+		}
+	})
+}
+
 // TestLeavesAlone: what has changed since the decision is not written over.
 func TestLeavesAlone(t *testing.T) {
 	open := []plan.Node{{Name: "n1", Open: true}}

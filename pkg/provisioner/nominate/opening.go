@@ -42,13 +42,14 @@ func (n *Nominator) Opening(ctx context.Context, claim *v1alpha1.NodeClaim, node
 	list := n.prepare(ctx, claim, node)
 	n.awaitShown(ctx, list)
 	lag := n.Now().Sub(start)
-	n.rounds.arrive(ctx, round)
 	if len(list) > 0 {
 		// Pods and nodes come to a scheduler on two watches, of which that of the pods has more to tell and may be behind. It gets as long
 		// again as it took until this process knew.
 		rest(ctx, lag)
 	}
-	n.awaitShown(ctx, list) // what has been dropped meanwhile is being written again
+	// What has been dropped meanwhile is being written again, and no node waits for that alone: the first one that opens wakes the pods of all,
+	// and those whose node is not open then lose their nominations.
+	n.rounds.arrive(ctx, round, list, lag, func(all []act.Nomination) { n.awaitShown(ctx, all) })
 	return 0
 }
 

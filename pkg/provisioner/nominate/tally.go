@@ -176,8 +176,7 @@ func (n *Nominator) outcome(ctx context.Context, target, bound string) string {
 	if target == bound {
 		return BoundAsPlanned
 	}
-	var node corev1.Node
-	if target == "" || n.Cache.Get(ctx, client.ObjectKey{Name: target}, &node) != nil || node.Spec.Unschedulable {
+	if target == "" || !n.open(ctx, target) {
 		return BoundEarlier
 	}
 	return BoundElsewhere
