@@ -80,6 +80,7 @@ networkPolicy:
   extraEgress: [{ports: [{port: 3128, protocol: TCP}]}]
 serviceMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}}
 prometheusRule: {enabled: true, labels: {release: prometheus}}
+binPackingScheduler: {enabled: true, image: {repository: 111122223333.dkr.ecr.us-east-1.amazonaws.com/kube-scheduler, tag: v1.34.3}, replicas: 1}
 `
 )
 
@@ -276,6 +277,35 @@ func TestDashboard(t *testing.T) {
 	found := as[corev1.ConfigMap](t, of(t, objects, "ConfigMap", "slipway-dashboard"))
 	if found.Labels["dashboards"] != "yes" || strings.TrimSpace(found.Data["slipway.json"]) != strings.TrimSpace(read(t, "slipway/files/dashboard.json")) {
 		t.Errorf("labels %v, %d bytes", found.Labels, len(found.Data["slipway.json"]))
+	}
+}
+
+// TestBinPackingScheduler: the chart's second scheduler is the one of the examples, with the image of the cluster's version, and off by default.
+func TestBinPackingScheduler(t *testing.T) {
+	example := read(t, "../examples/bin-packing-scheduler/scheduler.yaml")
+	if example != read(t, "slipway/files/bin-packing-scheduler.yaml") {
+		t.Error("examples/bin-packing-scheduler/scheduler.yaml and the chart's files/bin-packing-scheduler.yaml differ: copy one over the other")
+	}
+	without, with := rendered(t, values(t, minimal), cluster{}), rendered(t, values(t, minimal+"\nbinPackingScheduler: {enabled: true}"), cluster{})
+	want := decode(t, "scheduler.yaml", example)
+	if got := len(with) - len(without); got != len(want) {
+		t.Errorf("%d objects come with it, want %d", got, len(want))
+	}
+	for _, object := range want {
+		got := with[slices.IndexFunc(with, func(o *unstructured.Unstructured) bool {
+			return o.GetKind() == object.GetKind() && o.GetName() == object.GetName()
+		})]
+		labels := object.GetLabels()
+		for key, value := range labels {
+			if got.GetLabels()[key] != value {
+				t.Errorf("%s %s: label %s is %q", object.GetKind(), object.GetName(), key, got.GetLabels()[key])
+			}
+		}
+		got.SetLabels(labels)
+		unstructured.RemoveNestedField(got.Object, "spec", "template", "metadata", "annotations")
+		if diff := cmp.Diff(object.Object, got.Object); diff != "" {
+			t.Errorf("%s %s (-example +chart):\n%s", object.GetKind(), object.GetName(), diff)
+		}
 	}
 }
 
