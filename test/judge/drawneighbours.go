@@ -87,6 +87,20 @@ func (d *draw) podTerm(p *corev1.Pod) corev1.PodAffinityTerm {
 	return t
 }
 
+// nearTerms are one or two; the second most often about the same pods, by another label, since only pods that all terms choose count.
+func (d *draw) nearTerms(p *corev1.Pod) []corev1.PodAffinityTerm {
+	list := []corev1.PodAffinityTerm{d.podTerm(p)}
+	if d.chance(60) {
+		return list
+	}
+	second := d.podTerm(p)
+	if d.chance(75) {
+		second = *list[0].DeepCopy()
+		second.TopologyKey = pick(d, d.domain(), rack)
+	}
+	return append(list, second)
+}
+
 // affinity draws what the pod wants to be near to and apart from, required and preferred.
 func (d *draw) affinity(p *corev1.Pod) {
 	if !d.on[near] && !d.on[apart] {
@@ -102,7 +116,7 @@ func (d *draw) affinity(p *corev1.Pod) {
 	if d.often(near, 50) {
 		a.PodAffinity = &corev1.PodAffinity{}
 		if d.chance(75) {
-			a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution = []corev1.PodAffinityTerm{d.podTerm(p)}
+			a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution = d.nearTerms(p)
 		} else {
 			a.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.WeightedPodAffinityTerm{weighted()}
 		}

@@ -70,7 +70,8 @@ type rule struct {
 	term       demand.Term
 	key        int // index in the class's keys
 	pods       *tally
-	self       int // pods of an item that the rule's selector chooses
+	kin        []*tally // of affinity: see table.kin
+	self       int      // pods of an item that the rule's selector chooses
 	skew       int
 	minDomains int
 	weight     int // 0: required; else the lightest give way first, and soft spreads last

@@ -76,6 +76,9 @@ func drawClass(t *rapid.T, w *World) Class {
 		switch rapid.IntRange(0, 3).Draw(t, "asks") {
 		case 0:
 			c.Near = []demand.Term{drawTermOf(t)}
+			if first := c.Near[0]; rapid.Bool().Draw(t, "in both") {
+				c.Near = []demand.Term{at(zone, first.Selector), at("market", first.Selector)}
+			}
 		case 1:
 			c.Apart = []demand.Term{drawTermOf(t)}
 		}

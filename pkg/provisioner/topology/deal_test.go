@@ -9,7 +9,10 @@ import (
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
-const zone = "topology.kubernetes.io/zone"
+const (
+	zone = "topology.kubernetes.io/zone"
+	rack = "example.com/rack"
+)
 
 type holds = map[demand.SelectorKey]int
 
@@ -19,6 +22,11 @@ func at(key string, selector demand.SelectorKey) demand.Term {
 
 // offer is something that can be bought in a zone; empty: outside of all.
 func offer(in string) Place { return Place{Labels: []map[string]string{labelled(in)}} }
+
+// racked is something that can be bought in a zone and a rack.
+func racked(in string) Place {
+	return Place{Labels: []map[string]string{{zone: in, rack: "r"}}}
+}
 
 // node stands in a zone and holds pods.
 func node(in string, pods holds, apart ...demand.Term) Place {
@@ -128,6 +136,10 @@ func TestDeal(t *testing.T) {
 			func(w *World) []Class { return []Class{class(w, 3, nearTo(at(zone, "b")))} }, false, []map[string]int{{"y": 3}}, nil},
 		"the first of their kind": {[]Place{offer("x"), offer("y")},
 			func(w *World) []Class { return []Class{class(w, 3, nearTo(at(zone, "a")))} }, false, []map[string]int{{"x": 3}}, nil},
+		"the first of their kind in a zone, but not in a rack": {[]Place{offer("x"), racked("x"), node("x", holds{"a": 1})},
+			func(w *World) []Class { return []Class{class(w, 1, nearTo(at(zone, "a"), at(rack, "a")))} }, false, []map[string]int{{}}, map[int]string{0: RuleNear}},
+		"the first of their kind in both": {[]Place{offer("x"), racked("x"), node("", holds{"a": 1})},
+			func(w *World) []Class { return []Class{class(w, 1, nearTo(at(zone, "a"), at(rack, "a")))} }, false, []map[string]int{{"r/x": 1}}, nil},
 		"near nobody": {[]Place{offer("x")},
 			func(w *World) []Class { return []Class{class(w, 3, nearTo(at(zone, "b")))} }, false, []map[string]int{{}}, map[int]string{0: RuleNear}},
 		"who is followed goes first": {[]Place{offer("x"), offer("y"), node("y", holds{"c": 1})},

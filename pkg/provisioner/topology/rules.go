@@ -146,7 +146,7 @@ func (tb *table) rulesOf(p *player, soft bool) {
 	}
 	for _, t := range p.Near {
 		if k := key(t); k >= 0 && t.TopologyKey != Hostname {
-			p.rules = append(p.rules, rule{kind: near, term: t, key: k, pods: tb.podsOf(t), self: p.Chosen[t.Selector]})
+			p.rules = append(p.rules, rule{kind: near, term: t, key: k, pods: tb.podsOf(t), kin: tb.kin(p.Near, t.Selector), self: p.Chosen[t.Selector]})
 		}
 	}
 	for _, t := range p.Apart {
@@ -158,7 +158,8 @@ func (tb *table) rulesOf(p *player, soft bool) {
 	if soft {
 		for _, w := range p.Preferred {
 			if k := key(w.Term); k >= 0 && w.TopologyKey != Hostname {
-				r := rule{kind: near, term: w.Term, key: k, pods: tb.podsOf(w.Term), self: p.Chosen[w.Selector], weight: 1 + int(w.Weight)}
+				pods := tb.podsOf(w.Term)
+				r := rule{kind: near, term: w.Term, key: k, pods: pods, kin: []*tally{pods}, self: p.Chosen[w.Selector], weight: 1 + int(w.Weight)}
 				if w.Weight < 0 {
 					r.kind, r.weight = apart, 1-int(w.Weight)
 				}
@@ -173,6 +174,18 @@ func (tb *table) rulesOf(p *player, soft bool) {
 	for p.hard > 0 && p.rules[p.hard-1].weight > 0 {
 		p.hard--
 	}
+}
+
+// kin are the tallies of all affinity terms with a selector: while a pod is in any of their domains, nobody is the first of its kind, since
+// kube-scheduler counts for all of a pod's terms together. Those on single nodes are seen to by Together.
+func (tb *table) kin(terms []demand.Term, selector demand.SelectorKey) []*tally {
+	var list []*tally
+	for _, t := range terms {
+		if t.Selector == selector && t.TopologyKey != Hostname {
+			list = append(list, tb.podsOf(t))
+		}
+	}
+	return list
 }
 
 // connect finds out which tallies a class's pods change. It is called when all rules are compiled.
@@ -209,7 +222,7 @@ type spreadTally struct {
 	selector demand.SelectorKey
 }
 
-// passes tells which rule of the first n an item breaks in the domains of a cell; negative: none, -2 if others' anti-affinity does.
+// broken tells which rule of the first n an item breaks in the domains of a cell; negative: none, -2 if others' anti-affinity does.
 func (p *player) broken(at []int, n int) int {
 	for i := range p.rules[:n] {
 		if !p.rules[i].holds(at[p.rules[i].key]) {
@@ -236,7 +249,7 @@ func (r *rule) holds(v int) bool {
 	case spread:
 		return v >= 0 && r.pods.hi[v]+r.self-r.pods.leastWith(v, r.self-1, r.minDomains) <= r.skew
 	case near:
-		return v >= 0 && (r.pods.lo[v] > 0 || r.self > 0 && r.pods.hiAll == 0)
+		return v >= 0 && (r.pods.lo[v] > 0 || r.self > 0 && !slices.ContainsFunc(r.kin, func(t *tally) bool { return t.hiAll > 0 }))
 	default:
 		return v < 0 || r.pods.hi[v] == 0
 	}

@@ -69,8 +69,11 @@ func (c *cluster) refuses(k *Class, place int) string {
 		}
 		near, anywhere := false, false
 		c.chosen(t.Selector, false, func(other, _ int) {
-			_, counts := c.domain(other, t.TopologyKey)
-			near, anywhere = near || here(t, other), anywhere || counts
+			near = near || here(t, other)
+			for _, any := range k.Near { // kube-scheduler has one count for all terms
+				_, counts := c.domain(other, any.TopologyKey)
+				anywhere = anywhere || counts && any.Selector == t.Selector
+			}
 		})
 		if !near && (anywhere || k.Chosen[t.Selector] == 0) {
 			return "near"
