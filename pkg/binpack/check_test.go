@@ -218,7 +218,7 @@ func breaksPolicy(p Problem, pol Policy, plan Plan) string {
 
 // Generated problems are only worth something if they hold pods for every reason and tear at every rule.
 func TestGeneratorReachesEveryReason(t *testing.T) {
-	var seen [numReasons]int
+	var seen [NumReasons]int
 	choices, fills, copies := 0, 0, 0
 	gen := rapid.Custom(everything.draw)
 	for seed := range 600 {
@@ -233,7 +233,7 @@ func TestGeneratorReachesEveryReason(t *testing.T) {
 		}
 		fills += len(plan.Fills)
 	}
-	for r := ReasonConstraint; r < numReasons; r++ {
+	for r := ReasonConstraint; r < NumReasons; r++ {
 		if seen[r] == 0 {
 			t.Errorf("nothing was ever held for %s", r)
 		}
@@ -268,7 +268,7 @@ func FuzzStory(f *testing.F) {
 func TestReasonString(t *testing.T) {
 	want := "Open Constraint NoShape Limit Stockout Quota Outage Gang Unknown"
 	var got []string
-	for r := Open; r <= numReasons; r++ {
+	for r := Open; r <= NumReasons; r++ {
 		got = append(got, r.String())
 	}
 	if strings.Join(got, " ") != want {

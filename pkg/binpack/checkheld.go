@@ -69,7 +69,7 @@ func (c *checker) firstObstacle(d Demand, at int) Reason {
 	return Open
 }
 
-func (c *checker) failures(demand int) (failed [numReasons]int) {
+func (c *checker) failures(demand int) (failed [NumReasons]int) {
 	for o := range c.p.Offerings {
 		failed[c.firstObstacle(c.p.Demands[demand], o)]++
 	}

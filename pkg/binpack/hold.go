@@ -1,6 +1,9 @@
 package binpack
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+)
 
 // obstacle is what stands between a demand and an offering.
 type obstacle struct {
@@ -12,36 +15,39 @@ type obstacle struct {
 
 // hold says why the pods of a demand that are left stay pending, in the state in which everybody else is placed. O(offerings).
 func (s *solver) hold(st *state, d int) Held {
-	h := Held{Demand: d, Count: st.left[d], Limit: -1, Nearest: -1, Resource: -1}
-	obstacles := make([]obstacle, len(s.p.Offerings))
-	for i := range obstacles {
-		obstacles[i] = s.obstacle(st, d, i)
-		h.Failed[obstacles[i].first]++
+	h := s.p.Hold(&Remains{Room: st.room, Stock: st.stock}, &s.p.Demands[d])
+	h.Demand, h.Count = d, st.left[d]
+	if s.p.Demands[d].Gang != 0 && s.placeable(st, d) {
+		h.Reason, h.Limit, h.Resource = ReasonGang, -1, -1
+		h.Nearest = s.p.nearest(&s.p.Demands[d], s.p.obstacles(&Remains{Room: st.room, Stock: st.stock}, &s.p.Demands[d]), Open)
 	}
-	h.Reason = s.primary(st, d, &h)
-	for i := range obstacles {
-		if o := &obstacles[i]; (o.first == h.Reason || h.Reason == ReasonGang && o.first == Open) && (h.Nearest < 0 || s.nearer(d, obstacles, i, h.Nearest)) {
-			h.Nearest = i
-		}
+	return h
+}
+
+// Hold says what keeps one more node from being bought for a demand, whether it is one of the problem or not. Demand and Count are left to the
+// caller. What is in the way of nothing is counted as Open. O(offerings).
+func (p *Problem) Hold(r *Remains, d *Demand) Held {
+	h := Held{Limit: -1, Nearest: -1, Resource: -1}
+	list := p.obstacles(r, d)
+	for i := range list {
+		h.Failed[list[i].first]++
 	}
-	if h.Nearest >= 0 {
+	h.Reason = h.primary(len(list))
+	if h.Nearest = p.nearest(d, list, h.Reason); h.Nearest >= 0 {
 		switch h.Reason {
 		case ReasonLimit:
-			h.Limit = obstacles[h.Nearest].limit
+			h.Limit = list[h.Nearest].limit
 		case ReasonNoShape:
-			h.Resource = obstacles[h.Nearest].short
+			h.Resource = list[h.Nearest].short
 		}
 	}
 	return h
 }
 
 // primary chooses the one reason: nothing allowed, then nothing large enough, then a limit in the way of something that could be bought
-// otherwise, then whatever closes most of the large enough ones. A gang whose pods have a place one by one is held for the gang.
-func (s *solver) primary(st *state, d int, h *Held) Reason {
-	if s.p.Demands[d].Gang != 0 && s.placeable(st, d) {
-		return ReasonGang
-	}
-	allowed := len(s.p.Offerings) - h.Failed[ReasonConstraint]
+// otherwise, then whatever closes most of the large enough ones.
+func (h *Held) primary(offerings int) Reason {
+	allowed := offerings - h.Failed[ReasonConstraint]
 	switch {
 	case allowed == 0:
 		return ReasonConstraint
@@ -59,22 +65,33 @@ func (s *solver) primary(st *state, d int, h *Held) Reason {
 	return most
 }
 
+// nearest answers the offering that came closest of those that failed on a reason first; -1: none did.
+func (p *Problem) nearest(d *Demand, list []obstacle, reason Reason) int {
+	nearest := -1
+	for i := range list {
+		if list[i].first == reason && (nearest < 0 || p.nearer(d, list, i, nearest)) {
+			nearest = i
+		}
+	}
+	return nearest
+}
+
 // nearer tells whether offering a is a nearer miss than b: fewer obstacles, then the smaller shortfall, then cheaper, then by name.
-func (s *solver) nearer(d int, obstacles []obstacle, a, b int) bool {
-	if c := cmp.Compare(obstacles[a].count, obstacles[b].count); c != 0 {
+func (p *Problem) nearer(d *Demand, list []obstacle, a, b int) bool {
+	if c := cmp.Compare(list[a].count, list[b].count); c != 0 {
 		return c < 0
 	}
-	if x, y := obstacles[a].short, obstacles[b].short; x >= 0 && y >= 0 {
-		if c := compareShort(s.shortfall(d, b, y), s.shortfall(d, a, x)); c != 0 {
+	if x, y := list[a].short, list[b].short; x >= 0 && y >= 0 {
+		if c := compareShort(p.shortfall(d, b, y), p.shortfall(d, a, x)); c != 0 {
 			return c > 0
 		}
 	}
-	return s.p.Offerings[a].PriceMicroUSDPerHour < s.p.Offerings[b].PriceMicroUSDPerHour
+	return p.Offerings[a].PriceMicroUSDPerHour < p.Offerings[b].PriceMicroUSDPerHour
 }
 
 // shortfall answers what the demand asks of a resource and what the offering's shape has.
-func (s *solver) shortfall(d, offering, resource int) [2]int64 {
-	return [2]int64{s.p.Demands[d].Size[resource], s.p.Shapes[s.p.Offerings[offering].Shape].Capacity[resource]}
+func (p *Problem) shortfall(d *Demand, offering, resource int) [2]int64 {
+	return [2]int64{d.Size[resource], p.Shapes[p.Offerings[offering].Shape].Capacity[resource]}
 }
 
 // compareShort compares asked/has of two misses; has may be 0, which is infinitely short.
@@ -90,23 +107,32 @@ func compareShort(a, b [2]int64) int {
 	return cmp.Compare(float64(a[0])/float64(a[1]), float64(b[0])/float64(b[1]))
 }
 
-func (s *solver) obstacle(st *state, d, i int) obstacle {
+// obstacles answers what is in the way of each offering.
+func (p *Problem) obstacles(r *Remains, d *Demand) []obstacle {
+	list := make([]obstacle, len(p.Offerings))
+	for i := range list {
+		list[i] = p.obstacle(r, d, i)
+	}
+	return list
+}
+
+func (p *Problem) obstacle(r *Remains, d *Demand, i int) obstacle {
 	out := obstacle{limit: -1, short: -1}
-	hit := func(r Reason, index int) {
+	hit := func(reason Reason, index int) {
 		out.count++
 		if out.first == Open {
-			out.first = r
+			out.first = reason
 		}
 		switch {
-		case r == ReasonLimit && out.limit < 0:
+		case reason == ReasonLimit && out.limit < 0:
 			out.limit = index
-		case r == ReasonNoShape && (out.short < 0 || compareShort(s.shortfall(d, i, index), s.shortfall(d, i, out.short)) > 0):
+		case reason == ReasonNoShape && (out.short < 0 || compareShort(p.shortfall(d, i, index), p.shortfall(d, i, out.short)) > 0):
 			out.short = index
 		}
 	}
-	if s.levelOf(d, i) < 0 {
+	if !slices.ContainsFunc(d.Levels, func(l Level) bool { return l.Offerings.Has(i) }) {
 		hit(ReasonConstraint, -1)
 	}
-	s.p.Obstacles(&Remains{Room: st.room, Stock: st.stock}, s.p.Demands[d].Size, i, hit)
+	p.Obstacles(r, d.Size, i, hit)
 	return out
 }

@@ -53,7 +53,7 @@ const (
 	ReasonQuota             // the account's quota is used up
 	ReasonOutage            // the cloud does not answer
 	ReasonGang              // placeable on its own, but not the whole gang
-	numReasons
+	NumReasons
 )
 
 // Held is a number of pods of a demand that stay pending, with the one primary reason.
@@ -65,7 +65,7 @@ type Held struct {
 	Limit int
 	// Failed counts, for each Reason, the offerings whose first obstacle it was, in the order Constraint, NoShape, closed or sold out
 	// (Stockout), Limit; what remains is Open. Limits and stock are those left by the first choices of the plan.
-	Failed [numReasons]int
+	Failed [NumReasons]int
 	// Nearest is the offering that came closest among those that failed on Reason (ReasonGang: on nothing): after the fewest obstacles,
 	// then the smallest shortfall, the cheapest; -1 if there is none.
 	Nearest int
@@ -75,8 +75,8 @@ type Held struct {
 
 // String answers the word that events, conditions and metrics use. Open, the absence of a reason, is "Open".
 func (r Reason) String() string {
-	words := [numReasons]string{"Open", "Constraint", "NoShape", "Limit", "Stockout", "Quota", "Outage", "Gang"}
-	if r >= numReasons {
+	words := [NumReasons]string{"Open", "Constraint", "NoShape", "Limit", "Stockout", "Quota", "Outage", "Gang"}
+	if r >= NumReasons {
 		return "Unknown"
 	}
 	return words[r]

@@ -150,7 +150,7 @@ func (s *storyteller) offering(w []string) error {
 	for len(w) > 0 {
 		switch {
 		case w[0] == "closed" && len(w) > 1:
-			for r := Open; r < numReasons; r++ {
+			for r := Open; r < NumReasons; r++ {
 				if r.String() == w[1] {
 					o.Closed = r
 				}

@@ -17,11 +17,8 @@ func (g *growth) allow(it *item, base *binpack.Problem) {
 	c.Room = func(place int) int { return copies(it.size, base.Bins[place-len(g.offers)].Free) }
 	c.Price = func(place int) int64 { return fits.price[place] }
 	c.Usable = binpack.NewSet(len(g.places.list))
-	some, open := false, false
 	if it.holding == "" {
-		buyable := within(required.Offerings, fits.offers)
-		some, open = !empty(within(required.Offerings, c.Allowed)), !empty(buyable)
-		copy(c.Usable, within(buyable, c.Allowed))
+		copy(c.Usable, within(within(required.Offerings, fits.offers), c.Allowed))
 	}
 	usable := false
 	for b := range g.bins {
@@ -30,7 +27,7 @@ func (g *growth) allow(it *item, base *binpack.Problem) {
 			usable = true
 		}
 	}
-	it.barred = !some && !usable && open
+	it.barred = it.holding == "" && !usable && !empty(required.Offerings) && empty(within(required.Offerings, c.Allowed))
 }
 
 // selectable answers the places that an item's demands select and where nobody on them keeps it off.

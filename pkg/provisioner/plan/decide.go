@@ -61,7 +61,8 @@ func (g *growth) gather(absent map[*demand.Demand]bool, policy binpack.Policy) (
 		}
 	}
 	for _, l := range lonely {
-		best.left = append(best.left, g.lonely(l))
+		a := &g.asked[l.Member]
+		best.left = append(best.left, leftover{demand: a.demand, pods: a.pods[len(a.pods)-l.Count:], near: topology.NearHost(&a.demand.Neighbours), full: l.Full})
 	}
 	return best, nil
 }
@@ -87,7 +88,7 @@ func (g *growth) prefers() bool {
 
 func (g *growth) rounds(base binpack.Problem, items []item, soft bool, policy binpack.Policy) (answer, error) {
 	l := lessons{
-		caps: map[string]map[string]int{}, most: map[string]int{}, short: map[string]shortage{}, gaveUp: map[string]bool{},
+		caps: map[string]map[string]int{}, most: map[string]int{}, short: map[string]binpack.Reason{}, gaveUp: map[string]bool{},
 		opened: binpack.NewSet(len(g.offers)), fresh: map[demand.SelectorKey]bool{},
 	}
 	for round := 0; ; round++ {
@@ -96,7 +97,7 @@ func (g *growth) rounds(base binpack.Problem, items []item, soft bool, policy bi
 		if err := binpack.Check(s.problem, solved); err != nil {
 			return answer{}, fmt.Errorf("checking the plan for %d demands: %w", len(s.problem.Demands), err)
 		}
-		if !s.learn(g, solved, &l, round < patientRounds) {
+		if !s.learn(solved, &l, round < patientRounds) {
 			return answer{problem: s.problem, solved: solved, waiting: s.waiting, left: s.left}, nil
 		}
 	}
@@ -117,8 +118,6 @@ type portion struct {
 	item *item
 	cell *topology.Cell
 	n    int
-	// astray: see topology.Part
-	astray bool
 }
 
 func (g *growth) stage(base binpack.Problem, items []item, soft bool, l *lessons) *stage {
@@ -132,7 +131,7 @@ func (g *growth) stage(base binpack.Problem, items []item, soft bool, l *lessons
 		g.places.world.Open(l.opened)
 		s.dealt = topology.Deal(g.places.world, classes, soft)
 		for _, p := range s.dealt.Parts {
-			s.add(portion{&items[p.Class], p.Cell, p.Count, p.Astray}, l)
+			s.add(portion{&items[p.Class], p.Cell, p.Count}, l)
 		}
 	} else {
 		for i := range items {
@@ -176,7 +175,9 @@ func (g *growth) hand(s *stage, items []item, l *lessons) {
 	next := make([]int, len(g.asked))
 	take := func(it *item, n int) waiting { return g.draw(it, n, next) }
 	for _, p := range s.portions {
-		s.waiting = append(s.waiting, take(p.item, p.n))
+		w := take(p.item, p.n)
+		w.item = p.item
+		s.waiting = append(s.waiting, w)
 	}
 	if s.dealt == nil {
 		return
@@ -184,7 +185,7 @@ func (g *growth) hand(s *stage, items []item, l *lessons) {
 	leave := func(it *item, n int, why topology.Left) {
 		w := take(it, n)
 		for _, part := range w.byOwner(w.pods) {
-			s.left = append(s.left, g.leave(it, part, why, l))
+			s.left = append(s.left, leftover{demand: part.demand, pods: part.pods, item: it, why: why, short: l.short[it.name], gaveUp: l.gaveUp[it.name]})
 		}
 	}
 	for _, left := range s.dealt.Left {
@@ -193,11 +194,8 @@ func (g *growth) hand(s *stage, items []item, l *lessons) {
 		}
 	}
 	for i := range items {
-		switch it := &items[i]; {
-		case it.barred:
-			leave(it, it.count, topology.Left{Class: i, Count: it.count})
-		case l.gaveUp[it.name]:
-			leave(it, it.count, topology.Left{Class: i, Count: it.count, Most: true})
+		if it := &items[i]; it.barred || l.gaveUp[it.name] {
+			leave(it, it.count, topology.Left{})
 		}
 	}
 }
@@ -243,9 +241,6 @@ func (g *growth) ask(p portion, w *waiting) binpack.Demand {
 	d.Levels = nil
 	for _, level := range p.item.levels {
 		next := g.restrict(level, allowed)
-		if p.astray {
-			clear(next.Bins)
-		}
 		same := func(have binpack.Level) bool {
 			return slices.Equal(have.Offerings, next.Offerings) && slices.Equal(have.Bins, next.Bins)
 		}

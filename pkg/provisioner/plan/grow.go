@@ -60,6 +60,7 @@ type growth struct {
 
 // waiting is what one demand of the solver's problem stands for.
 type waiting struct {
+	item   *item
 	demand *demand.Demand // of the first pod
 	// pods in the order in which they get places. Unit of them share a place, and then owners are their demands, in their order.
 	pods   []demand.Pod
@@ -105,7 +106,7 @@ func (g *growth) take(a answer) {
 	for _, h := range a.solved.Held {
 		w := &g.waiting[h.Demand]
 		for _, part := range w.byOwner(pods(binpack.Content{Demand: h.Demand, Count: h.Count})) {
-			s.holdSolved(part.demand, part.pods, h)
+			s.holdSolved(part.demand, part.pods, w.item, h)
 		}
 	}
 	s.holdLeft(a.left)

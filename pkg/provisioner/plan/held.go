@@ -10,6 +10,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/binpack"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
 )
 
 // heldReason translates the solver's reasons into those that users see.
@@ -23,40 +24,76 @@ var heldReason = map[binpack.Reason]v1alpha1.Reason{
 	binpack.ReasonGang:       v1alpha1.HeldGang,
 }
 
+// held is pods of a demand that stay pending.
+func (g *growth) held(d *demand.Demand, pods []demand.Pod, reason v1alpha1.Reason) Held {
+	return Held{Demand: d.Key, Pods: slices.Clone(pods), Reason: reason, Offers: len(g.offers)}
+}
+
+// fail counts what the offers failed on.
+func (h *Held) fail(failed [binpack.NumReasons]int) {
+	h.Obstacles = map[v1alpha1.Reason]int{}
+	for r, n := range failed {
+		if n > 0 {
+			h.Obstacles[heldReason[binpack.Reason(r)]] = n
+		}
+	}
+}
+
 // hold records pods that the solver has no say in: nothing on offer would change that.
 func (g *growth) hold(d *demand.Demand, pods []demand.Pod, reason v1alpha1.Reason, message string) {
-	h := Held{Demand: d.Key, Pods: slices.Clone(pods), Reason: reason, Message: message, Offers: len(g.offers)}
+	h := g.held(d, pods, reason)
 	if h.Offers > 0 {
 		h.Obstacles = map[v1alpha1.Reason]int{reason: h.Offers}
 	}
+	h.Message = message + h.Counts()
 	g.decision.Held = append(g.decision.Held, h)
 }
 
-// holdSolved records what the solver could not place.
-func (s *search) holdSolved(d *demand.Demand, pods []demand.Pod, h binpack.Held) {
-	g := s.g
-	held := Held{Demand: d.Key, Pods: slices.Clone(pods), Offers: len(g.offers), Obstacles: map[v1alpha1.Reason]int{}}
-	for r, n := range h.Failed {
-		if n > 0 {
-			held.Obstacles[heldReason[binpack.Reason(r)]] = n
-		}
+// stuck is pods that stay pending, as the search sees them.
+type stuck struct {
+	demand *demand.Demand
+	item   *item
+	size   binpack.Vector
+	open   binpack.Set // the offers that are no matter of selection or neighbours
+	why    binpack.Held
+	// takes tells whether the domains of a place would take one; nil: domains do not matter. Where some would not, blame is the rule, and full are
+	// those that would.
+	takes func(labels map[string]string) bool
+	blame topology.Blame
+	full  []*topology.Cell
+}
+
+// holdSolved records what the solver could not place. Where selection leaves an offer and neighbours none, these are why.
+func (s *search) holdSolved(d *demand.Demand, pods []demand.Pod, it *item, h binpack.Held) {
+	held := &s.p.Demands[h.Demand]
+	open := held.Levels[len(held.Levels)-1].Offerings
+	if h.Reason == binpack.ReasonConstraint && (it.holding != "" || empty(open) && !empty(it.selected())) {
+		s.holdByRule(&leftover{demand: d, pods: pods, item: it})
+		return
 	}
+	s.hold(&stuck{demand: d, item: it, size: held.Size, open: open, why: h}, pods)
+}
+
+func (s *search) hold(k *stuck, pods []demand.Pod) {
+	g := s.g
+	held := g.held(k.demand, pods, heldReason[k.why.Reason])
+	held.fail(k.why.Failed)
 	var waiting int
-	held.Misses, held.Reason, waiting = s.nearest(d, h)
+	held.Misses, held.Reason, waiting = s.nearest(k)
 	if waiting > 0 {
 		held.count(v1alpha1.HeldLimit, -waiting)
 		held.count(v1alpha1.HeldDraining, waiting)
 	}
-	if h.Nearest >= 0 {
-		held.Provisioner = g.offers[h.Nearest].pool.provisioner.Object.Name
+	if k.why.Nearest >= 0 {
+		held.Provisioner = g.offers[k.why.Nearest].pool.provisioner.Object.Name
 	}
-	if h.Limit >= 0 {
-		held.Provisioner = g.limits[h.Limit].provisioner
+	if k.why.Limit >= 0 {
+		held.Provisioner = g.limits[k.why.Limit].provisioner
 	}
 	if len(g.offers) == 0 {
 		held.Reason = v1alpha1.HeldNoProvisioner
 	}
-	held.Message = s.message(d, &held)
+	held.Message = s.message(k, &held)
 	g.decision.Held = append(g.decision.Held, held)
 }
 
@@ -68,7 +105,20 @@ func (h *Held) count(reason v1alpha1.Reason, by int) {
 }
 
 // message is the one text about a held demand, in events, conditions and answers: what is in the way, what would help, the counts.
-func (s *search) message(d *demand.Demand, h *Held) string {
+func (s *search) message(k *stuck, h *Held) string {
+	d := k.demand
+	if k.blame.Rule == topology.RuleSpread && h.Reason != v1alpha1.HeldConstraint {
+		return s.g.blame(k.blame, because(k.why.Reason)) + h.Remedy("") + h.Counts()
+	}
+	where := ""
+	if k.blame.Rule != "" && h.Reason != v1alpha1.HeldConstraint {
+		where = k.blame.Rule + " leaves the pod " + cellNames(k.full) + " only: "
+	}
+	return where + s.reasoned(d, h)
+}
+
+// reasoned is a message where no rule about neighbours is in the way.
+func (s *search) reasoned(d *demand.Demand, h *Held) string {
 	switch h.Reason {
 	case v1alpha1.HeldNoProvisioner:
 		return s.g.noProvisioner() + h.Remedy("")
@@ -150,12 +200,12 @@ func (s *search) noOffering(d *demand.Demand) string {
 		}
 	}
 	switch {
+	case len(taints) > 0:
+		return "every matching node would carry a taint that the pod does not tolerate: " + strings.Join(sortedKeys(taints), ", ")
 	case !selected && len(d.Select.Also) > 0:
 		return "no node that a Provisioner may launch satisfies the pod's nodeSelector, its required node affinity and where its volumes are together"
-	case !selected:
-		return "no node that a Provisioner may launch satisfies the pod's nodeSelector and required node affinity together"
 	}
-	return "every matching node would carry a taint that the pod does not tolerate: " + strings.Join(sortedKeys(taints), ", ")
+	return "no node that a Provisioner may launch satisfies the pod's nodeSelector and required node affinity together"
 }
 
 // maxOffered bounds the values on offer that a message lists.

@@ -11,14 +11,14 @@ import (
 type lessons struct {
 	caps   map[string]map[string]int   // by item and cell: the items that found a place there
 	most   map[string]int              // by item: those that found one anywhere, when a limit or a quota stopped the others
-	short  map[string]shortage         // by item: what was in the way, last
+	short  map[string]binpack.Reason   // by item: what was in the way, last
 	gaveUp map[string]bool             // items that are not dealt any more
 	opened binpack.Set                 // offers that have been bought, whose domains thus exist
 	fresh  map[demand.SelectorKey]bool // spreads over nodes that new nodes count for, so that the minimum is 0
 }
 
 // learn compares what was packed with what was dealt; false if there is nothing to do better in another round.
-func (s *stage) learn(g *growth, solved binpack.Plan, l *lessons, patient bool) bool {
+func (s *stage) learn(solved binpack.Plan, l *lessons, patient bool) bool {
 	if s.dealt == nil {
 		return false
 	}
@@ -38,9 +38,7 @@ func (s *stage) learn(g *growth, solved binpack.Plan, l *lessons, patient bool) 
 		}
 		again = true
 		name := p.item.name
-		ask := s.problem.Demands[i]
-		ask.Size = ask.Size[:len(g.names)] // the rest differs from round to round
-		l.short[name] = shortage{h, ask}
+		l.short[name] = h.Reason
 		_, before := told[name]
 		switch {
 		case !patient:

@@ -16,40 +16,56 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
 )
 
 // TestNearestMissIsTrue does what each miss of each held demand says, in the world that the decision leaves, and decides again: then a node
 // is bought for the pod; and without it none is.
 func TestNearestMissIsTrue(t *testing.T) {
-	misses := 0
+	misses, kinds := 0, map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		v := drawView(t)
+		drawCompany(t, &v)
 		d, err := Grow(v, Policy{Steps: 2000})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, h := range d.Held {
+			for _, m := range h.Misses {
+				for _, c := range m.Changes {
+					kinds[string(c.Kind)+" "+c.Field]++
+				}
+			}
 			misses += len(h.Misses)
 			for _, untrue := range untruths(v, d, h) {
 				t.Error(untrue)
 			}
 		}
 	})
-	if misses < 20 {
-		t.Errorf("only %d misses were looked at", misses)
+	if misses < 20 || kinds["Drop "+FieldNeighbours] == 0 || kinds["Allow "] == 0 {
+		t.Errorf("only %d misses were looked at, changes %v", misses, kinds)
 	}
 }
 
 // TestNearestMissIsTrue_catches tells lies of each kind.
 func TestNearestMissIsTrue_catches(t *testing.T) {
 	story := func() (View, Decision) {
-		v := testView(t, wish("a", 3, 1), wish("b", 1, 16), wish("c", 1, 1), wish("d", 1, 1), wish("e", 1, 1))
+		v := testView(t, wish("a", 3, 1), wish("b", 1, 16), wish("c", 1, 1), wish("d", 1, 1), wish("e", 1, 1), wish("f", 1, 1), wish("g", 1, 1))
 		v.Provisioners[0].Object.Spec.Limits = v1alpha1.Limits{v1alpha1.LimitGPU: resource.MustParse("2")}
 		v.Demands[2].Select.NodeSelector = map[string]string{"example.com/team": "x", "example.com/rack": "y"}
 		v.Demands[3].Select.NodeSelector = map[string]string{corev1.LabelTopologyZone: "us-east-1z"}
 		v.Provisioners[0].Object.Spec.Requirements = append(v.Provisioners[0].Object.Spec.Requirements,
 			corev1.NodeSelectorRequirement{Key: v1alpha1.LabelInstanceFamily, Operator: corev1.NodeSelectorOpNotIn, Values: []string{"p3"}})
 		v.Demands[4].Select.NodeSelector = map[string]string{v1alpha1.LabelInstanceFamily: "p3"}
+		v.Demands[5].Neighbours.Near = []demand.Term{{TopologyKey: corev1.LabelTopologyZone, Selector: "app=none"}}
+		v.Demands[6].Neighbours.Chosen = []demand.SelectorKey{"app=g"}
+		v.Provisioners[0].Object.Spec.Requirements = append(v.Provisioners[0].Object.Spec.Requirements,
+			corev1.NodeSelectorRequirement{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{"us-east-1a"}})
+		v.Provisioners[0].Zones = []string{"us-east-1a", "us-east-1b", "us-east-1c"}
+		for i, zone := range v.Provisioners[0].Zones[:2] {
+			v.Nodes = append(v.Nodes, Node{Name: fmt.Sprint("n", i), Labels: map[string]string{corev1.LabelTopologyZone: zone},
+				Apart: []demand.Term{{TopologyKey: corev1.LabelTopologyZone, Selector: "app=g"}}})
+		}
 		return v, grow(t, v)
 	}
 	miss := func(d *Decision, key string) *Held {
@@ -62,6 +78,17 @@ func TestNearestMissIsTrue_catches(t *testing.T) {
 		}
 	}
 	lies := map[string]func(d *Decision) Held{
+		"a neighbour that nobody is forgotten": func(d *Decision) Held {
+			h := miss(d, "f")
+			h.Misses[0].Changes = h.Misses[0].Changes[1:]
+			return *h
+		},
+		"another domain, in which one runs": func(d *Decision) Held {
+			h := miss(d, "g")
+			at := slices.IndexFunc(h.Misses, func(m Miss) bool { return m.Changes[0].Kind == Allow })
+			h.Misses[at].Changes[0].Requirement.Values[0] = "us-east-1b"
+			return *h
+		},
 		"a limit one too low": func(d *Decision) Held {
 			h := miss(d, "a")
 			h.Misses[0].Changes[0].Need--
@@ -111,7 +138,9 @@ func untruths(v View, d Decision, h Held) []string {
 		return nil // that is over as soon as it is alone
 	}
 	after := aftermath(v, d, h)
-	if bought, err := buys(after, h.Pods[0].UID); err != nil || bought {
+	n := &after.Demands[slices.IndexFunc(after.Demands, func(d demand.Demand) bool { return d.Key == h.Demand })].Neighbours
+	free := len(n.Chosen)+len(n.Near)+len(n.Apart)+len(n.Spread) == 0 // for others the deal decides, which is not made anew
+	if bought, err := buys(after, h.Pods[0].UID); err != nil || bought && free {
 		return []string{fmt.Sprintf("%s is held for %s, and served as soon as it is alone: %v", h.Demand, h.Reason, err)}
 	}
 	var found []string
@@ -135,6 +164,7 @@ func (fatal) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 func aftermath(v View, d Decision, h Held) View {
 	v = again(fatal{}, v)
 	v.Refused = nil
+	settle(&v, d)
 	for i := range v.Demands {
 		if d := &v.Demands[i]; d.Key == h.Demand {
 			d.Pods = h.Pods[:1]
@@ -160,6 +190,95 @@ func aftermath(v View, d Decision, h Held) View {
 	return v
 }
 
+// settle puts the pods that a decision has found places for there, a node for each claim.
+func settle(v *View, d Decision) {
+	asks := map[types.UID]*demand.Neighbours{}
+	for i := range v.Demands {
+		for _, p := range v.Demands[i].Pods {
+			asks[p.UID] = &v.Demands[i].Neighbours
+		}
+	}
+	put := func(n *Node, pod types.UID) {
+		p := standing(nil, n)
+		p.Hold(asks[pod])
+		n.Chosen, n.Lasting, n.Apart, n.Ports = p.Chosen, p.Lasting, p.Apart, p.Ports
+	}
+	of := func(name string, c *v1alpha1.NodeClaim) *Node {
+		at := slices.IndexFunc(v.Nodes, func(n Node) bool { return n.Name == name || c != nil && n.Claim == c.Name })
+		if at < 0 {
+			first := c.Spec.Choices[0]
+			key := cloud.OfferingKey{InstanceType: first.InstanceType, Zone: first.Zone, Market: cloud.Market(c.Spec.Market)}
+			labels := TypeLabels(typesByName(v.Types)[first.InstanceType])
+			maps.Copy(labels, PlaceLabels(key, v.Region, ""))
+			maps.Copy(labels, OwnerLabels(c.Spec.Provisioner, c.Spec.NodeClassRef.Name))
+			maps.Copy(labels, c.Spec.Labels)
+			v.Nodes = append(v.Nodes, Node{Name: "of-" + c.Name, Claim: c.Name, Labels: labels})
+			at = len(v.Nodes) - 1
+		}
+		return &v.Nodes[at]
+	}
+	for i := range d.Create {
+		for _, ref := range d.Create[i].Spec.Pods {
+			put(of("", &d.Create[i]), ref.UID)
+		}
+	}
+	for _, p := range d.Placed {
+		var claim *v1alpha1.NodeClaim
+		for i := range v.Claims {
+			if v.Claims[i].Object.Name == p.Claim {
+				claim = &v.Claims[i].Object
+			}
+		}
+		put(of(p.Node, claim), p.Pod)
+	}
+	slices.SortFunc(v.Nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// drawCompany has some of the demands ask something of each other and of the pods that run. None must share a node with another: once it is
+// alone, it would not have to.
+func drawCompany(t *rapid.T, v *View) {
+	x := demand.SelectorKey("app=x")
+	zone := demand.Term{TopologyKey: corev1.LabelTopologyZone, Selector: x}
+	port := []demand.HostPort{{Protocol: "TCP", Address: "0.0.0.0", Port: 80}}
+	if !rapid.Bool().Draw(t, "neighbours") {
+		return
+	}
+	for i := range v.Demands {
+		n := &v.Demands[i].Neighbours
+		if rapid.Bool().Draw(t, "chosen") {
+			n.Chosen = []demand.SelectorKey{x}
+		}
+		switch rapid.IntRange(0, 7).Draw(t, "asks") {
+		case 0, 1:
+			n.Near = []demand.Term{zone}
+		case 2:
+			n.Apart = []demand.Term{zone}
+		case 3:
+			n.Apart = []demand.Term{{TopologyKey: topology.Hostname, Selector: x}}
+		case 4:
+			n.Spread = []demand.Spread{{Term: zone, MaxSkew: 1, MinDomains: int32(rapid.IntRange(0, 3).Draw(t, "domains"))}}
+		case 5:
+			n.Ports = port
+		}
+	}
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		if rapid.Bool().Draw(t, "holds") {
+			n.Chosen = map[demand.SelectorKey]int{x: 1}
+			n.Lasting = n.Chosen
+		}
+		switch rapid.IntRange(0, 3).Draw(t, "repels") {
+		case 0:
+			n.Apart = []demand.Term{zone}
+		case 1:
+			n.Ports = port
+		}
+	}
+	if len(v.Daemons) > 0 && rapid.IntRange(0, 2).Draw(t, "port") == 0 {
+		v.Daemons[0].Ports = port
+	}
+}
+
 // change makes one change of a miss.
 func change(v *View, key string, m Miss, c Change) {
 	d := &v.Demands[slices.IndexFunc(v.Demands, func(d demand.Demand) bool { return d.Key == key })]
@@ -177,7 +296,7 @@ func change(v *View, key string, m Miss, c Change) {
 		i := slices.IndexFunc(v.Offerings, func(o Offering) bool { return o.OfferingKey == m.Offering })
 		v.Offerings[i].Closed, v.Offerings[i].Stock = "", -1
 	case Drop:
-		drop(&d.Select, c)
+		drop(d, c)
 	case Tolerate:
 		d.Select.Tolerations = append(d.Select.Tolerations, corev1.Toleration{Key: c.Taint.Key, Value: c.Taint.Value, Effect: c.Taint.Effect,
 			Operator: corev1.TolerationOpEqual})
@@ -219,11 +338,14 @@ func allow(spec *v1alpha1.ProvisionerSpec, key, value string) {
 	spec.Requirements = wider
 }
 
-func drop(s *demand.Selection, c Change) {
+func drop(d *demand.Demand, c Change) {
+	s := &d.Select
 	same := func(r corev1.NodeSelectorRequirement) bool { return r.String() == c.Requirement.String() }
 	switch {
 	case c.Field == FieldNodeSelector:
 		delete(s.NodeSelector, c.Requirement.Key)
+	case c.Field == FieldNeighbours:
+		d.Neighbours = demand.Neighbours{}
 	case c.Field == FieldVolumes:
 		s.Also = slices.Delete(s.Also, c.Term, c.Term+1)
 	case c.Requirement == nil || len(requirementsIn(s.Required.NodeSelectorTerms[c.Term])) == 1 && len(s.Required.NodeSelectorTerms) == 1:

@@ -10,6 +10,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/binpack"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
+	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
 )
 
 // search looks for what would have served a held demand, and for what could have been bought instead of what is. It sees what the decision leaves of stock and limits, claims debited with the
@@ -202,62 +203,114 @@ func (g *growth) leavingClaims(provisioner string, resource corev1.ResourceName)
 	return names, until
 }
 
-// nearest answers the misses of a held demand, the nearest first, at most three, and the one reason: a limit that has room once what is
+// nearest answers the misses of held pods, the nearest first, at most three, and the one reason: a limit that has room once what is
 // leaving has gone is no limit that somebody has to raise. many is how many offers wait for nothing else.
-func (s *search) nearest(d *demand.Demand, h binpack.Held) (misses []Miss, reason v1alpha1.Reason, many int) {
-	held := &s.p.Demands[h.Demand]
-	allowed := held.Levels[len(held.Levels)-1].Offerings
-	count, lasting := s.obstacles(held.Size)
-	reason = heldReason[h.Reason]
-	switch h.Reason {
+func (s *search) nearest(k *stuck) (misses []Miss, reason v1alpha1.Reason, many int) {
+	count, lasting := s.obstacles(k.size)
+	reason = heldReason[k.why.Reason]
+	switch k.why.Reason {
 	case binpack.ReasonLimit:
-		at, n := s.leaving(allowed, count, lasting)
+		at, n := s.leaving(k.open, count, lasting)
 		if at >= 0 {
-			miss := s.miss(d, held.Size, at, nil)
+			miss := s.miss(k.demand, k.size, at, nil)
 			return []Miss{s.gone(miss), miss}, v1alpha1.HeldDraining, n
 		}
-		if h.Nearest >= 0 {
-			misses = append(misses, s.miss(d, held.Size, h.Nearest, nil))
+		if k.why.Nearest >= 0 {
+			misses = append(misses, s.miss(k.demand, k.size, k.why.Nearest, nil))
 		}
 	case binpack.ReasonNoShape:
-		if h.Nearest >= 0 {
-			misses = append(misses, s.miss(d, held.Size, h.Nearest, nil))
+		if k.why.Nearest >= 0 {
+			misses = append(misses, s.miss(k.demand, k.size, k.why.Nearest, nil))
 		}
 	case binpack.ReasonStockout, binpack.ReasonQuota, binpack.ReasonOutage:
-		if at := s.reopening(allowed, count); at >= 0 {
-			misses = append(misses, s.miss(d, held.Size, at, nil))
+		if at := s.reopening(k.open, count); at >= 0 {
+			misses = append(misses, s.miss(k.demand, k.size, at, nil))
 		}
 	}
-	if !alone(d) {
-		return misses, reason, 0 // what other pods allow elsewhere is not looked at, so nothing is promised
+	return append(misses, s.otherwise(k.demand, k.item, k.takes, reason)...), reason, 0
+}
+
+// otherwise answers what one pod of a demand would get if it asked for less, or if a Provisioner allowed more. What pods that ask nothing of the
+// domains of others are offered is where these let it go; others are offered what they would get without asking that.
+func (s *search) otherwise(d *demand.Demand, it *item, takes func(map[string]string) bool, reason v1alpha1.Reason) (misses []Miss) {
+	size, anything := vector(d.Requests, s.g.names), reason == v1alpha1.HeldConstraint
+	lets := func(o *offer) bool { return (takes == nil || takes(o.labels)) && s.g.lets(d, o) }
+	miss, found := Miss{}, false
+	if alone(d) && takes == nil {
+		miss, found = s.elsewhere(d, size, lets, anything)
 	}
-	if m, found := s.elsewhere(d, held.Size, count, h.Reason == binpack.ReasonConstraint); found {
-		misses = append(misses, m)
+	if !found && s.g.neighbourly {
+		miss, found = s.unbound(d, size, anything)
 	}
-	if helps, anything := widens(reason); helps {
-		if m, found := s.allowed(d, held.Size, anything); found {
+	if found {
+		misses = append(misses, miss)
+	}
+	if helps, anything := widens(reason); helps && it != nil && it.single() && (takes != nil || alone(d)) {
+		if m, found := s.allowed(d, size, lets, anything); found {
 			misses = append(misses, m)
 		}
 	}
-	return misses, reason, 0
+	return misses
 }
 
-// alone tells whether a demand does not care in which domains other pods are.
+// single tells whether an item is one pod.
+func (it *item) single() bool {
+	return len(it.shares) == 1 && it.shares[0].Pods == 1 && it.holding == ""
+}
+
+// alone tells whether a demand does not care in which domains other pods are: a new node is a domain of its own.
 func alone(d *demand.Demand) bool {
 	n := &d.Neighbours
-	return len(n.Near)+len(n.Apart) == 0 && !slices.ContainsFunc(n.Spread, func(s demand.Spread) bool { return !s.Soft })
+	cares := func(t demand.Term) bool { return t.TopologyKey != topology.Hostname }
+	return len(n.Near) == 0 && !slices.ContainsFunc(n.Apart, cares) &&
+		!slices.ContainsFunc(n.Spread, func(s demand.Spread) bool { return !s.Soft && cares(s.Term) })
+}
+
+// lets tells whether the pods that run, and those of DaemonSets, let a pod of a demand onto a new node of an offer.
+func (g *growth) lets(d *demand.Demand, o *offer) bool {
+	n := &d.Neighbours
+	return !g.neighbourly || !g.places.world.KeepsOff(o.labels, n.Chosen) && !g.daemonRepels(o.labels, o.pool.taints, n) &&
+		!topology.PortsClash(g.daemonPorts(o.labels, o.pool.taints), n.Ports)
 }
 
 // elsewhere answers the best offer that the demand does not accept, and what it would have to ask less for: the fewest changes, then the
 // cheapest. Unless nothing is accepted at all, only an offer that could be bought at once is worth the mention.
-func (s *search) elsewhere(d *demand.Demand, size binpack.Vector, count []int, anything bool) (Miss, bool) {
+func (s *search) elsewhere(d *demand.Demand, size binpack.Vector, lets func(*offer) bool, anything bool) (Miss, bool) {
+	allowed := s.everything()
+	for i := range s.g.offers {
+		if !lets(&s.g.offers[i]) {
+			allowed[i/64] &^= 1 << (i % 64)
+		}
+	}
+	return s.relax(d, size, anything, func(f func(binpack.Set, []relaxation)) {
+		s.relaxed(s.asks(&d.Select), anything, func(granted binpack.Set, less []relaxation) { f(within(granted, allowed), less) })
+	})
+}
+
+// unbound does so for a pod that asks nothing of its neighbours, nor they of it.
+func (s *search) unbound(d *demand.Demand, size binpack.Vector, anything bool) (Miss, bool) {
+	free := relaxation{drop: Change{Kind: Drop, Field: FieldNeighbours}}
+	return s.relax(d, size, anything, func(f func(binpack.Set, []relaxation)) {
+		all := s.everything()
+		asks := s.asks(&d.Select)
+		for _, a := range asks {
+			intersect(all, a.granted)
+		}
+		f(all, []relaxation{free})
+		s.relaxed(asks, anything, func(granted binpack.Set, less []relaxation) { f(granted, slices.Concat(less, []relaxation{free})) })
+	})
+}
+
+// relax answers the best offer of the sets that each calls with, and by what.
+func (s *search) relax(d *demand.Demand, size binpack.Vector, anything bool, each func(func(granted binpack.Set, less []relaxation))) (Miss, bool) {
 	if len(s.g.offers) == 0 {
 		return Miss{}, false
 	}
+	count, _ := s.obstacles(size)
 	best, least, by := -1, 0, []relaxation(nil)
-	s.relaxed(s.asks(&d.Select), anything, func(granted binpack.Set, less []relaxation) {
+	each(func(granted binpack.Set, less []relaxation) {
 		i := s.best(granted, count)
-		if !anything && count[i] > 0 {
+		if i < 0 || !anything && count[i] > 0 {
 			return
 		}
 		changes := count[i] + len(less)

@@ -1,90 +1,52 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/slipway-sh/slipway/pkg/binpack"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
 )
 
-// leave says why pods of an item were not dealt.
-func (g *growth) leave(it *item, part asked, why topology.Left, l *lessons) leftover {
-	left := leftover{demand: part.demand, pods: part.pods}
-	if short, told := l.short[it.name]; told && (why.Most || why.Full != nil) {
-		left.short = &short
-		return left
-	}
-	switch {
-	case it.barred:
-		left.message = g.barred(it)
-	case why.Full != nil:
-		left.message = fmt.Sprintf("the nodes that its neighbours leave it have no room, and nothing can be launched beside them (%s); free some, or "+
-			"change spec.affinity or spec.topologySpreadConstraints", why.Full.Name)
-	default:
-		left.message = g.blame(it, why.Blame, l)
-	}
-	return left
-}
-
-// blame writes the rule that is in the way for people.
-func (g *growth) blame(it *item, b topology.Blame, l *lessons) string {
+// blame writes the rule that is in the way for people. short is what keeps more from being had where a spread would let them go; empty: nothing
+// that the pod may use is there.
+func (g *growth) blame(b topology.Blame, short string) string {
 	held := "none holds one"
 	if len(b.Domains) > 0 {
 		held = "those that hold one: " + named(b.Domains)
 	}
 	switch b.Rule {
 	case topology.RuleSpread:
-		return g.blameSpread(it, b, l)
+		return blameSpread(b, short)
 	case topology.RuleNear:
 		return fmt.Sprintf("podAffinity asks for a pod of %s in the same %s, and the pod cannot go where one is (%s); start such a pod where this one "+
 			"may go, widen its node selection, or make the term preferred", b.Selector, b.Key, held)
 	case topology.RuleApart:
 		return fmt.Sprintf("podAntiAffinity asks for a %s without a pod of %s, and there is no more that the pod may use (%s); allow more domains in a "+
-			"Provisioner%s, use fewer replicas, or make the term preferred", b.Key, b.Selector, held, g.another(it, b.Key))
+			"Provisioner, use fewer replicas, or make the term preferred", b.Key, b.Selector, held)
 	default:
 		return fmt.Sprintf("other pods keep this one out of their %s by podAntiAffinity, and there is no other that it may use (%s); allow more domains "+
-			"in a Provisioner%s, or change their anti-affinity", b.Key, held, g.another(it, b.Key))
+			"in a Provisioner, or change their anti-affinity", b.Key, held)
 	}
 }
 
-func (g *growth) blameSpread(it *item, b topology.Blame, l *lessons) string {
+func blameSpread(b topology.Blame, short string) string {
 	text := fmt.Sprintf("topologySpreadConstraints %s maxSkew %d: ", b.Key, b.MaxSkew)
 	if b.MinDomains > 0 {
 		return text + fmt.Sprintf("minDomains %d is not reached, so no domain may have more than %d of the pods that it counts; allow more domains in a "+
-			"Provisioner%s, lower minDomains, or use whenUnsatisfiable ScheduleAnyway", b.MinDomains, b.MaxSkew, g.another(it, b.Key))
-	}
-	return text + fmt.Sprintf("%s has %d of the pods that it counts and %s, so no more than %d may be anywhere else; make room there, raise maxSkew, or use "+
-		"whenUnsatisfiable ScheduleAnyway", b.Domain, b.Pods, g.unreachable(it, b, l), b.Pods+b.MaxSkew)
-}
-
-// unreachable says why no more pods of an item go to a domain.
-func (g *growth) unreachable(it *item, b topology.Blame, l *lessons) string {
-	if short, told := l.short[it.name]; told && b.Reachable {
-		return because(short.held.Reason)
-	}
-	required := it.levels[len(it.levels)-1]
-	reasons := map[binpack.Reason]int{}
-	for i := range g.offers {
-		if o := &g.offers[i]; required.Offerings.Has(i) && o.labels[b.Key] == b.Domain {
-			reason := g.closed(o.source)
-			if reason == binpack.Open && o.source.Stock == 0 {
-				reason = binpack.ReasonStockout
-			}
-			reasons[reason]++
-		}
+			"Provisioner, lower minDomains, or use whenUnsatisfiable ScheduleAnyway", b.MinDomains, b.MaxSkew)
 	}
 	switch {
-	case len(reasons) == 0:
-		return "no more can be had there: no Provisioner offers what the pod selects"
-	case reasons[binpack.Open] > 0:
-		return "no more fit there"
+	case short != "":
+	case b.Reachable:
+		short = because(binpack.ReasonNoShape)
+	default:
+		short = "no more can be had there: no Provisioner offers what the pod selects"
 	}
-	list := sortedKeys(reasons)
-	slices.SortStableFunc(list, func(x, y binpack.Reason) int { return cmp.Compare(reasons[y], reasons[x]) })
-	return because(list[0])
+	return text + fmt.Sprintf("%s has %d of the pods that it counts and %s, so no more than %d may be anywhere else; make room there, raise maxSkew, or use "+
+		"whenUnsatisfiable ScheduleAnyway", b.Domain, b.Pods, short, b.Pods+b.MaxSkew)
 }
 
 func because(r binpack.Reason) string {
@@ -132,20 +94,24 @@ func (g *growth) anyHas(it *item, key string) bool {
 	return false
 }
 
-// lonely holds pods whose affinity to pods on their node cannot be served.
-func (g *growth) lonely(l topology.Lonely) leftover {
-	a := &g.asked[l.Member]
-	near := topology.NearHost(&a.demand.Neighbours)
-	left := leftover{demand: a.demand, pods: a.pods[len(a.pods)-l.Count:]}
-	if l.Full {
-		left.message = fmt.Sprintf("podAffinity asks for a pod of %s on the same node, and what is left on the nodes that hold one, or on the largest that "+
+// lonely says why pods whose affinity is to pods on their node go nowhere. full: such nodes have no room.
+func lonely(near demand.SelectorKey, full bool) string {
+	if full {
+		return fmt.Sprintf("podAffinity asks for a pod of %s on the same node, and what is left on the nodes that hold one, or on the largest that "+
 			"the pod may use, is too small; use smaller or fewer replicas, allow larger instance types in a Provisioner, or use a zone as the topologyKey",
 			near)
-	} else {
-		left.message = fmt.Sprintf("podAffinity asks for a pod of %s on the same node, and there is none that runs or waits; start one, or make the term "+
-			"preferred", near)
 	}
-	return left
+	return fmt.Sprintf("podAffinity asks for a pod of %s on the same node, and there is none that runs or waits; start one, or make the term "+
+		"preferred", near)
+}
+
+// cellNames lists the domains of cells.
+func cellNames(cells []*topology.Cell) string {
+	names := make([]string, len(cells))
+	for i, c := range cells {
+		names[i] = c.Name
+	}
+	return named(names)
 }
 
 func named(domains []string) string {

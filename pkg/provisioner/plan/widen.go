@@ -10,7 +10,6 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/binpack"
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
-	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
 )
 
 const (
@@ -93,12 +92,11 @@ func (p *pool) allowing(labels map[string]string) []Change {
 	return changes
 }
 
-// allowed answers the offering that a demand would get if a Provisioner's requirements allowed it: the fewest changes, then weight, price and
+// allowed answers the offering that a demand would get if a Provisioner's requirements allowed it, of those where its neighbours let it go: the fewest changes, then weight, price and
 // name. Only a pod that asks for nothing that is larger, and only what could be bought at once, unless nothing that is on offer is accepted or
 // large enough. O(excluded).
-func (s *search) allowed(d *demand.Demand, size binpack.Vector, anything bool) (Miss, bool) {
+func (s *search) allowed(d *demand.Demand, size binpack.Vector, lets func(*offer) bool, anything bool) (Miss, bool) {
 	e := s.beyondRequirements()
-	size = size[:len(s.g.names)]
 	wanted := d.Select.Matcher(nil)
 	best, least := -1, 0
 	before := func(a, b int) bool {
@@ -109,7 +107,7 @@ func (s *search) allowed(d *demand.Demand, size binpack.Vector, anything bool) (
 		o := &e.search.g.offers[i]
 		changes := len(e.allow[i]) + e.search.standing(size, i, anything)
 		if changes > unreachable || best >= 0 && (changes > least || changes == least && !before(i, best)) ||
-			!asksFor(d, e.allow[i]) || !o.pool.suits(d.Select.NodeSelector) || !wanted.Matches(o.labels, o.pool.taints) {
+			!asksFor(d, e.allow[i]) || !o.pool.suits(d.Select.NodeSelector) || !wanted.Matches(o.labels, o.pool.taints) || !lets(o) {
 			continue
 		}
 		best, least = i, changes
@@ -158,48 +156,4 @@ func widens(r v1alpha1.Reason) (helps, anything bool) {
 		return true, false
 	}
 	return false, false
-}
-
-// another names in brackets a domain that an item could use besides those on offer to it, if a Provisioner's requirements allowed it: the
-// cheapest, by name; empty if there is none. O(pools x offerings).
-func (g *growth) another(it *item, key string) string {
-	known, required := map[string]bool{}, it.levels[len(it.levels)-1]
-	for i := range g.offers {
-		known[g.offers[i].labels[key]] = known[g.offers[i].labels[key]] || required.Offerings.Has(i)
-	}
-	var best *offer
-	var allow []Change
-	for _, o := range g.candidates() {
-		changes := o.pool.allowing(o.labels)
-		if domain, has := o.labels[key]; !has || known[domain] || len(changes) == 0 || len(changes) > maxAllowed || g.closed(o.source) != binpack.Open ||
-			best != nil && cmp.Or(cmp.Compare(len(changes), len(allow)), cmp.Compare(o.pool.tier, best.pool.tier),
-				cmp.Compare(o.source.PriceMicroUSDPerHour, best.source.PriceMicroUSDPerHour), cmp.Compare(domain, best.labels[key])) >= 0 {
-			continue
-		}
-		if g.takes(&o, it, changes) {
-			best, allow = &o, changes
-		}
-	}
-	if best == nil {
-		return ""
-	}
-	texts := make([]string, len(allow))
-	for i, c := range allow {
-		texts[i] = c.Requirement.Key + " " + c.Requirement.Values[0]
-	}
-	return " (such as " + list("", texts) + " in Provisioner " + best.pool.provisioner.Object.Name + ")"
-}
-
-// takes tells whether an offer that needs these changes suits an item in what it asks of its node alone.
-func (g *growth) takes(o *offer, it *item, changes []Change) bool {
-	capacity := vector(g.capacity(o), g.names)
-	for r := range g.names {
-		if it.size[r] > capacity[r] {
-			return false
-		}
-	}
-	return !slices.ContainsFunc(it.shares, func(share topology.Share) bool {
-		d := g.asked[share.Member].demand
-		return !asksFor(d, changes) || !d.Select.Matcher(nil).Matches(o.labels, o.pool.taints)
-	})
 }

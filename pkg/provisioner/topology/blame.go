@@ -1,5 +1,11 @@
 package topology
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
 // Blame names the rule that keeps items from being dealt, with what a person needs to understand it.
 type Blame struct {
 	// Rule is "topologySpreadConstraints", "podAffinity", "podAntiAffinity", or "podAntiAffinity of other pods"; empty if no rule is in
@@ -8,7 +14,7 @@ type Blame struct {
 	Key      string
 	Selector string
 	// Of a spread: MaxSkew, MinDomains (if fewer domains are seen), the domain with the fewest pods, how many it has, and whether the class
-	// has a cell there.
+	// has a cell there, be it a shut one.
 	MaxSkew    int
 	MinDomains int
 	Domain     string
@@ -27,29 +33,65 @@ const (
 
 // left says why n items of a class are not dealt.
 func (d *dealer) left(p *player, n int) Left {
-	l := Left{Class: p.index, Count: n, Most: p.Most >= 0 && p.total >= p.Most}
-	blocks := map[int]int{} // by rule: cells
-	most := passes
-	for _, c := range p.cells {
+	l := Left{Class: p.index, Count: n, Takes: p.takes(d.table.world)}
+	open, all := map[int]int{}, map[int]int{} // by rule: the cells with room that it keeps the class out of, and all of those
+	for i, c := range slices.Concat(p.cells, p.shut) {
 		rule := p.broken(c.at, p.hard)
-		switch {
-		case rule == passes && (l.Full == nil || c.price > 0 && l.Full.price == 0):
-			l.Full = c
-		case rule != passes && !c.full():
-			blocks[rule]++
-			if blocks[rule] > blocks[most] || most == passes {
-				most = rule
-			}
+		if rule == passes {
+			l.Full = append(l.Full, c)
+			continue
+		}
+		if all[rule]++; i < len(p.cells) && !c.full() {
+			open[rule]++
 		}
 	}
-	if l.Most || l.Full != nil {
-		return l
+	most := passes
+	for _, rule := range slices.Sorted(maps.Keys(all)) {
+		if most == passes || cmp.Or(cmp.Compare(open[rule], open[most]), cmp.Compare(all[rule], all[most])) >= 0 { // of equals the later: where it breaks, the others hold
+			most = rule
+		}
 	}
-	if most == passes { // every cell is full and blocked
-		most = p.broken(p.cells[0].at, p.hard)
+	if most != passes {
+		l.Blame = p.blame(most)
 	}
-	l.Blame = p.blame(most)
 	return l
+}
+
+// takes answers Left.Takes. A domain that nobody has counted yet has no pods, and is the fewest that a spread is measured from.
+func (p *player) takes(w *World) func(labels map[string]string) bool {
+	return func(labels map[string]string) bool {
+		at := make([]int, len(p.keys))
+		for k, key := range p.keys {
+			at[k] = absent
+			if value, has := labels[key]; has {
+				at[k] = fresh
+				if v, known := w.column(key).index[value]; known {
+					at[k] = v
+				}
+			}
+		}
+		for i := range p.rules[:p.hard] {
+			r := &p.rules[i]
+			if v := at[r.key]; v != fresh && !r.holds(v) || v == fresh && !r.holdsFresh() {
+				return false
+			}
+		}
+		return !slices.ContainsFunc(p.repeled, func(r counting) bool { v := at[r.key]; return v >= 0 && r.pods.hi[v] > 0 })
+	}
+}
+
+// fresh is a domain that is not in the World.
+const fresh = -3
+
+func (r *rule) holdsFresh() bool {
+	switch r.kind {
+	case spread:
+		return r.self <= r.skew
+	case near:
+		return r.self > 0 && r.first()
+	default:
+		return true
+	}
 }
 
 func (p *player) blame(rule int) Blame {
@@ -95,7 +137,7 @@ func (p *player) blameSpread(r *rule, b *Blame) {
 	}
 	if least >= 0 {
 		b.Domain, b.Pods = r.pods.values[least], r.pods.lo[least]
-		for _, c := range p.cells {
+		for _, c := range slices.Concat(p.cells, p.shut) {
 			b.Reachable = b.Reachable || c.at[r.key] == least
 		}
 	}

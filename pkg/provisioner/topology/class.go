@@ -83,9 +83,10 @@ type player struct {
 	index   int
 	keys    []string
 	cells   []*Cell
-	rules   []rule // required first, then heaviest first
-	hard    int    // how many rules are required
-	depth   int    // of its dependencies
+	shut    []*Cell // see World.cells
+	rules   []rule  // required first, then heaviest first
+	hard    int     // how many rules are required
+	depth   int     // of its dependencies
 	total   int
 	counted []counting // tallies that count its pods
 	lookers []counting // spread tallies on its keys, whose domains it brings about
@@ -188,25 +189,25 @@ func (w *World) Admits(c *Class, set binpack.Set) binpack.Set {
 	return admitted
 }
 
-// cells divides the class's allowed places by the domains of its keys. A place whose domain is not certain is in none. A cell without a
-// place that is usable is left out. Sorted by name. O(usable places + domains x words of a set).
-func (w *World) cells(c *Class, keys []string) []*Cell {
+// cells divides the class's allowed places by the domains of its keys. A place whose domain is not certain is in none. Nobody is dealt to a
+// shut cell: none of its places is usable. Both sorted by name. O(usable places + domains x words of a set).
+func (w *World) cells(c *Class, keys []string) (open, shut []*Cell) {
 	must := c.required()
-	var list []*Cell
 	for _, domains := range w.partition(keys) {
 		if slices.ContainsFunc(domains.absent, func(key string) bool { return must[key] }) {
 			continue
 		}
-		places, usable := both(domains.places, c.Allowed), both(domains.places, c.Usable)
-		if !usable.Any() {
-			continue
+		cell := &Cell{Name: domains.name, Values: domains.values, Places: both(domains.places, c.Allowed), at: domains.at, covered: map[*tally]cover{}}
+		switch usable := both(domains.places, c.Usable); {
+		case usable.Any():
+			cell.offer(c, both(usable, w.standing), usable)
+			cell.cap = cell.bound(c)
+			open = append(open, cell)
+		case cell.Places.Any():
+			shut = append(shut, cell)
 		}
-		cell := &Cell{Name: domains.name, Values: domains.values, Places: places, at: domains.at, covered: map[*tally]cover{}}
-		cell.offer(c, both(usable, w.standing), usable)
-		cell.cap = cell.bound(c)
-		list = append(list, cell)
 	}
-	return list
+	return open, shut
 }
 
 // domains is a choice of one domain for each of some keys, with all places there. Nobody changes it: cells of classes share what they can.

@@ -10,22 +10,20 @@ type Part struct {
 	Class int
 	Cell  *Cell
 	Count int
-	// Astray: domains matter to the class, and no usable place is in any for certain. It must not go onto what stands, where it would not
-	// be counted; what can be bought is too small for it or closed.
-	Astray bool
 }
 
 // Left is a number of items of a class that no domain takes.
 type Left struct {
 	Class int
 	Count int
-	// Full is a cell whose domains would take them, and where there is no more room; nil: none would. It is not set where Class.Most stops
-	// them everywhere.
-	Full *Cell
-	// Most: they would be taken, but Class.Most is reached.
-	Most bool
-	// Blame is the rule in the way if no domain would take them.
+	// Full are the cells whose domains would take them, and where there is no more room: none is usable, or Class.Caps or Class.Most
+	// stops them.
+	Full []*Cell
+	// Blame is the rule in the way in most other cells; empty if none is.
 	Blame Blame
+	// Takes tells whether the domains of a place with these labels would take one, a place that is not in the World. It looks at
+	// all that was dealt.
+	Takes func(labels map[string]string) bool
 }
 
 // Dealt is what Deal decides.
@@ -50,7 +48,7 @@ func Deal(w *World, classes []Class, soft bool) *Dealt {
 	d := newDealer(w, classes, soft)
 	var left []Left
 	for _, p := range d.ordered() {
-		if len(p.keys) == 0 || len(p.cells) == 0 {
+		if len(p.keys) == 0 {
 			continue
 		}
 		for n := range p.Count {
@@ -75,7 +73,7 @@ func newDealer(w *World, classes []Class, soft bool) *dealer {
 		p := &player{Class: &classes[i], index: i, keys: keys}
 		d.players = append(d.players, p)
 		if len(keys) > 0 {
-			p.cells = w.cells(p.Class, keys)
+			p.cells, p.shut = w.cells(p.Class, keys)
 			d.table.rulesOf(p, soft)
 		}
 	}
@@ -244,8 +242,8 @@ func (p *player) rank(c *Cell) rank {
 func (d *dealer) parts() []Part {
 	var parts []Part
 	for _, p := range d.players {
-		if len(p.keys) == 0 || len(p.cells) == 0 {
-			parts = append(parts, Part{Class: p.index, Count: p.Count, Astray: len(p.keys) > 0})
+		if len(p.keys) == 0 {
+			parts = append(parts, Part{Class: p.index, Count: p.Count})
 			continue
 		}
 		for _, c := range p.cells {

@@ -101,7 +101,7 @@ func TestDeal(t *testing.T) {
 		classes func(w *World) []Class
 		soft    bool
 		want    []map[string]int // by class
-		left    map[int]string   // by class: the rule in the way, "full" or "most"
+		left    map[int]string   // by class: the rule in the way, or "full"
 	}{
 		"an even spread": {[]Place{offer("x"), offer("y"), offer("z")},
 			func(w *World) []Class { return []Class{class(w, 7, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 3, "y": 2, "z": 2}}, nil},
@@ -167,9 +167,9 @@ func TestDeal(t *testing.T) {
 		"no more in all": {[]Place{offer("x"), offer("y")},
 			func(w *World) []Class {
 				return []Class{class(w, 6, spreading(by(1, 0)), func(c *Class) { c.Most = 3 })}
-			}, false, []map[string]int{{"x": 2, "y": 1}}, map[int]string{0: "most"}},
+			}, false, []map[string]int{{"x": 2, "y": 1}}, map[int]string{0: "full"}},
 		"a zone that is not certain": {[]Place{coming("x", "y")},
-			func(w *World) []Class { return []Class{class(w, 1, spreading(by(1, 0)))} }, false, []map[string]int{{"": 1}}, nil},
+			func(w *World) []Class { return []Class{class(w, 1, spreading(by(1, 0)))} }, false, []map[string]int{{}}, map[int]string{0: ""}},
 		"the higher priority first": {[]Place{node("x", nil)},
 			func(w *World) []Class {
 				return []Class{class(w, 1, apartFrom(at(zone, "a"))), class(w, 1, apartFrom(at(zone, "a")), func(c *Class) { c.Priority = 1 })}
@@ -187,9 +187,7 @@ func TestDeal(t *testing.T) {
 			left := map[int]string{}
 			for _, l := range d.Left {
 				switch {
-				case l.Most:
-					left[l.Class] = "most"
-				case l.Full != nil:
+				case len(l.Full) > 0:
 					left[l.Class] = "full"
 				default:
 					left[l.Class] = l.Blame.Rule

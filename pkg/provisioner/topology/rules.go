@@ -80,6 +80,17 @@ func (tb *table) spreadOf(c *Class, s demand.Spread) *tally {
 	return t
 }
 
+// KeepsOff tells whether the anti-affinity of a pod that is, or may be, in a domain of these labels keeps off a pod that the selectors choose.
+func (w *World) KeepsOff(labels map[string]string, chosen []demand.SelectorKey) bool {
+	for term, t := range w.repels {
+		value, has := labels[term.TopologyKey]
+		if v, known := t.index[value]; has && known && t.hi[v] > 0 && slices.Contains(chosen, term.Selector) {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *World) eligible(c *Class, s demand.Spread) binpack.Set {
 	set := binpack.NewSet(len(w.places))
 	var selected, tolerated binpack.Set
@@ -249,10 +260,15 @@ func (r *rule) holds(v int) bool {
 	case spread:
 		return v >= 0 && r.pods.hi[v]+r.self-r.pods.leastWith(v, r.self-1, r.minDomains) <= r.skew
 	case near:
-		return v >= 0 && (r.pods.lo[v] > 0 || r.self > 0 && !slices.ContainsFunc(r.kin, func(t *tally) bool { return t.hiAll > 0 }))
+		return v >= 0 && (r.pods.lo[v] > 0 || r.self > 0 && r.first())
 	default:
 		return v < 0 || r.pods.hi[v] == 0
 	}
+}
+
+// first tells whether no pod of its kind may be anywhere yet.
+func (r *rule) first() bool {
+	return !slices.ContainsFunc(r.kin, func(t *tally) bool { return t.hiAll > 0 })
 }
 
 // put counts n items in the domains of a cell.
