@@ -53,7 +53,7 @@ const (
 	ReasonQuota             // the account's quota is used up
 	ReasonOutage            // the cloud does not answer
 	ReasonGang              // placeable on its own, but not the whole gang
-	NumReasons
+	NumReasons              // how many there are
 )
 
 // Held is a number of pods of a demand that stay pending, with the one primary reason.

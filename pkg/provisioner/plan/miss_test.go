@@ -149,7 +149,9 @@ func untruths(v View, d Decision, h Held) []string {
 		for _, c := range m.Changes {
 			change(&changed, h.Demand, m, c)
 		}
-		if bought, err := buys(changed, h.Pods[0].UID); err != nil || !bought {
+		// A limit that stops a pod in one domain stops the deal in all of them: who is dealt late is left out, and is told so.
+		late := !free && strings.Contains(heldFor(changed, h.Demand), "the next decision tries again")
+		if bought, err := buys(changed, h.Pods[0].UID); err != nil || !bought && !late {
 			found = append(found, fmt.Sprintf("%s, %s: %s does not help: %v %s", h.Demand, h.Message, m, err, heldFor(changed, h.Demand)))
 		}
 	}
