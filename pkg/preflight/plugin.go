@@ -70,7 +70,7 @@ func (s *survey) reach(plugins []appsv1.DaemonSet, discovery bool) {
 		var missed string
 		comes := slices.ContainsFunc(plugins, func(set appsv1.DaemonSet) bool {
 			missed = set.Namespace + "/" + set.Name
-			m := demand.SelectionOf(&set.Spec.Template.Spec).Matcher(nil)
+			m := demand.SelectionOf(&set.Spec.Template.Spec).Matcher()
 			tolerated = m.Tolerates(p.Spec.Template.Taints)
 			return tolerated && (discovery || slices.ContainsFunc(nodes(p), func(labels map[string]string) bool { return m.Selects("", labels) }))
 		})

@@ -48,7 +48,7 @@ func Describe(s Scenario, d plan.Decision) Result {
 	}
 	for i := range s.View.Daemons {
 		one := &s.View.Daemons[i]
-		e.daemons = append(e.daemons, overhead{one.Select.Matcher(nil), one.Requests})
+		e.daemons = append(e.daemons, overhead{one.Select.Matcher(), one.Requests})
 	}
 	r.Nodes = e.nodes(d.Create)
 	r.Existing = e.existing(d.Placed)

@@ -29,7 +29,7 @@ func templates(sets []*appsv1.DaemonSet) []*corev1.Pod {
 }
 
 // Daemons answers the DaemonSets as overhead of nodes, sorted by namespace and name: a node that their Select matches with
-// Matcher(nil) will carry one pod of each.
+// Matcher() will carry one pod of each.
 func (n *Neighbourhood) Daemons() []Daemon {
 	all := make([]Daemon, 0, len(n.daemons))
 	for _, pod := range n.daemons {

@@ -243,7 +243,7 @@ func BenchmarkMatcher(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 300 {
-			m := demand.SelectionOf(&pod.Spec).Matcher(nil)
+			m := demand.SelectionOf(&pod.Spec).Matcher()
 			for _, labels := range sets {
 				m.Matches(labels, taints)
 			}

@@ -12,50 +12,19 @@ import (
 // matches no new one. An empty name would not do: the scheduler's library then leaves matchFields out.
 const unnamed = "(new)"
 
-// Matcher tells whether nodes satisfy a Selection at one Level. It decides with the scheduler's library, on labels, the name and taints;
+// Matcher tells whether nodes satisfy what a Selection requires. It decides with the scheduler's library, on labels, the name and taints;
 // spec.unschedulable is not its business. It is compiled once and safe for concurrent use.
 type Matcher struct {
 	required    nodeaffinity.RequiredNodeAffinity
-	also        []*nodeaffinity.LazyErrorNodeSelector // each must match, as must each preferred
-	preferred   []*nodeaffinity.LazyErrorNodeSelector
+	also        []*nodeaffinity.LazyErrorNodeSelector // each must match
 	tolerations []corev1.Toleration
 	avoids      bool   // PreferNoSchedule keeps away, too
 	anything    bool   // no label is looked at
 	newName     string // unnamed if a name is looked at; else empty, which is faster
 }
 
-// Matcher compiles one Level of s; nil is the Level of what is required only. Terms that are not valid match nothing.
-func (s Selection) Matcher(level Level) *Matcher {
-	m := s.base()
-	m.demand(s, level)
-	return m
-}
-
-// Matchers compiles all of s.Levels(), in their order.
-func (s Selection) Matchers() []*Matcher {
-	levels := s.Levels()
-	base := s.base()
-	all := make([]*Matcher, len(levels))
-	for i, level := range levels {
-		m := *base
-		m.demand(s, level)
-		all[i] = &m
-	}
-	return all
-}
-
-// AvoidingMatchers are Matchers for where taints of effect PreferNoSchedule are about: all of them keep off what the pod does not tolerate
-// of those, and one more at the end is content with them. It is the last preference that Kubernetes' users expect to be given up.
-func (s Selection) AvoidingMatchers() []*Matcher {
-	all := s.Matchers()
-	last := *all[len(all)-1]
-	for _, m := range all {
-		m.avoids = true
-	}
-	return append(all, &last)
-}
-
-func (s Selection) base() *Matcher {
+// Matcher compiles what s requires. Terms that are not valid match nothing.
+func (s Selection) Matcher() *Matcher {
 	m := &Matcher{tolerations: s.Tolerations, anything: len(s.NodeSelector) == 0 && s.Required == nil && len(s.Also) == 0}
 	var affinity *corev1.Affinity
 	if s.Required != nil {
@@ -70,13 +39,11 @@ func (s Selection) base() *Matcher {
 	return m
 }
 
-func (m *Matcher) demand(s Selection, level Level) {
-	for _, i := range level {
-		terms := []corev1.NodeSelectorTerm{s.Preferred[i].Preference}
-		m.preferred = append(m.preferred, nodeaffinity.NewLazyErrorNodeSelector(&corev1.NodeSelector{NodeSelectorTerms: terms}))
-		m.anything = false
-		m.lookAtNames(terms)
-	}
+// Avoiding answers a Matcher that keeps off taints of effect PreferNoSchedule, too.
+func (m *Matcher) Avoiding() *Matcher {
+	a := *m
+	a.avoids = true
+	return &a
 }
 
 func (m *Matcher) lookAtNames(terms []corev1.NodeSelectorTerm) {
@@ -107,17 +74,15 @@ func (m *Matcher) Selects(name string, labels map[string]string) bool {
 	if ok, _ := m.required.Match(&node); !ok {
 		return false
 	}
-	for _, list := range [2][]*nodeaffinity.LazyErrorNodeSelector{m.also, m.preferred} {
-		for _, s := range list {
-			if ok, _ := s.Match(&node); !ok {
-				return false
-			}
+	for _, s := range m.also {
+		if ok, _ := s.Match(&node); !ok {
+			return false
 		}
 	}
 	return true
 }
 
-// Tolerates tells whether no taint keeps the pod away; one of effect PreferNoSchedule does only in AvoidingMatchers.
+// Tolerates tells whether no taint keeps the pod away; one of effect PreferNoSchedule does only for an Avoiding one.
 func (m *Matcher) Tolerates(taints []corev1.Taint) bool {
 	for i := range taints {
 		if taints[i].Effect == corev1.TaintEffectPreferNoSchedule && !m.avoids {
@@ -129,4 +94,44 @@ func (m *Matcher) Tolerates(taints []corev1.Taint) bool {
 		}
 	}
 	return true
+}
+
+// Scorer tells how much nodes are preferred, as kube-scheduler does.
+type Scorer struct {
+	terms   []*nodeaffinity.LazyErrorNodeSelector
+	weights []int64
+	newName string
+}
+
+// Scorer compiles what s prefers; nil: nothing.
+func (s Selection) Scorer() *Scorer {
+	if len(s.Preferred) == 0 {
+		return nil
+	}
+	c := &Scorer{}
+	for _, p := range s.Preferred {
+		terms := []corev1.NodeSelectorTerm{p.Preference}
+		c.terms = append(c.terms, nodeaffinity.NewLazyErrorNodeSelector(&corev1.NodeSelector{NodeSelectorTerms: terms}))
+		c.weights = append(c.weights, int64(p.Weight))
+		if len(p.Preference.MatchFields) > 0 {
+			c.newName = unnamed
+		}
+	}
+	return c
+}
+
+// Score answers the sum of the weights of the preferred terms that a node of this name with these labels matches. One that does not exist yet
+// has no name. A term that is not valid matches nothing.
+func (c *Scorer) Score(name string, labels map[string]string) int64 {
+	if name == "" {
+		name = c.newName
+	}
+	node := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+	sum := int64(0)
+	for i, term := range c.terms {
+		if ok, _ := term.Match(&node); ok {
+			sum += c.weights[i]
+		}
+	}
+	return sum
 }

@@ -9,31 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// maxPreferred bounds the preferred terms that are looked at: the heaviest. n terms make 2n levels, so at most 16.
-const maxPreferred = 8
-
-// Level names preferred terms, by their index in Selection.Preferred, that are demanded besides what is required. An empty Level
-// demands only what is required.
-type Level []int
-
-// Levels answers what to try, strictest first and what is required last: all preferred terms (the 8 heaviest), then ever fewer of
-// the heaviest, then each other term alone, then none. At most 16, at least 1.
-func (s Selection) Levels() []Level {
-	n := min(len(s.Preferred), maxPreferred)
-	levels := make([]Level, 0, max(1, 2*n))
-	for count := n; count > 0; count-- {
-		prefix := make(Level, count)
-		for i := range prefix {
-			prefix[i] = i
-		}
-		levels = append(levels, prefix)
-	}
-	for i := 1; i < n; i++ {
-		levels = append(levels, Level{i})
-	}
-	return append(levels, Level{})
-}
-
 // SelectionOf answers what a pod with this spec demands of a node. What makes no difference to a match makes none to the
 // result: the order of required terms, expressions, values and tolerations is gone, and tolerationSeconds too. Nothing in the
 // result is shared with the spec.

@@ -1,7 +1,6 @@
 package demand_test
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -76,7 +75,7 @@ func TestMatches(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			pod := gpuPod("a", tc.change)
-			if got := demand.SelectionOf(&pod.Spec).Matcher(nil).Matches(node, tc.taints); got != tc.want {
+			if got := demand.SelectionOf(&pod.Spec).Matcher().Matches(node, tc.taints); got != tc.want {
 				t.Errorf("Matches = %v, want %v", got, tc.want)
 			}
 		})
@@ -85,13 +84,13 @@ func TestMatches(t *testing.T) {
 
 func TestMatchesNodeLooksAtTheName(t *testing.T) {
 	pod := gpuPod("a", requiring(fields(is("metadata.name", in, "node-1"))))
-	m := demand.SelectionOf(&pod.Spec).Matcher(nil)
+	m := demand.SelectionOf(&pod.Spec).Matcher()
 	if !m.MatchesNode("node-1", nil, nil) || m.MatchesNode("node-2", nil, nil) {
 		t.Error("the node that is named must match, and no other")
 	}
 }
 
-func TestLevels(t *testing.T) {
+func TestScore(t *testing.T) {
 	zone := func(weight int32, zone string) corev1.PreferredSchedulingTerm {
 		return preferred(weight, expressions(is("zone", in, zone)))
 	}
@@ -100,51 +99,35 @@ func TestLevels(t *testing.T) {
 	if diff := cmp.Diff([]corev1.PreferredSchedulingTerm{zone(50, "first"), zone(50, "second"), zone(1, "light")}, s.Preferred); diff != "" {
 		t.Fatalf("Preferred (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]demand.Level{{0, 1, 2}, {0, 1}, {0}, {1}, {2}, {}}, s.Levels()); diff != "" {
-		t.Fatalf("Levels (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]demand.Level{{}}, demand.Selection{}.Levels()); diff != "" {
-		t.Fatalf("Levels of nothing preferred (-want +got):\n%s", diff)
-	}
-	many := demand.Selection{Preferred: slices.Repeat(s.Preferred, 5)}
-	if levels := many.Levels(); len(levels) != 16 || len(levels[15]) != 0 || len(levels[0]) != 8 {
-		t.Fatalf("%d levels from 15 terms: %v", len(levels), levels)
-	}
-	for i, want := range []bool{false, false, false, true, false, true} {
-		if got := s.Matchers()[i].Matches(map[string]string{"zone": "second"}, nil); got != want {
-			t.Errorf("level %d: Matches = %v, want %v", i, got, want)
+	for zone, want := range map[string]int64{"first": 50, "second": 50, "light": 1, "none": 0} {
+		if got := s.Scorer().Score("", map[string]string{"zone": zone}); got != want {
+			t.Errorf("Score of zone %s = %d, want %d", zone, got, want)
 		}
-		if got := s.Matcher(s.Levels()[i]).Matches(map[string]string{"zone": "second"}, nil); got != want {
-			t.Errorf("level %d alone: Matches = %v, want %v", i, got, want)
-		}
+	}
+	if (demand.Selection{}).Scorer() != nil {
+		t.Error("a Scorer for nothing preferred")
 	}
 }
 
-func TestAvoidingMatchers(t *testing.T) {
-	pod := gpuPod("a", preferring(preferred(1, expressions(is("zone", in, "a")))), func(p *corev1.Pod) {
+func TestAvoiding(t *testing.T) {
+	pod := gpuPod("a", func(p *corev1.Pod) {
 		p.Spec.Tolerations = []corev1.Toleration{{Key: "known", Operator: corev1.TolerationOpExists}}
 	})
 	taint := func(key string) []corev1.Taint {
 		return []corev1.Taint{{Key: key, Effect: corev1.TaintEffectPreferNoSchedule}}
 	}
-	here, there := map[string]string{"zone": "a"}, map[string]string{"zone": "b"}
 	for name, tc := range map[string]struct {
-		labels map[string]string
-		taints []corev1.Taint
-		want   []bool // by level: preferred and without such taints, without such taints, anything
+		taints         []corev1.Taint
+		avoiding, want bool
 	}{
-		"no taint":              {here, nil, []bool{true, true, true}},
-		"elsewhere":             {there, nil, []bool{false, true, true}},
-		"a taint":               {here, taint("other"), []bool{false, false, true}},
-		"a taint it tolerates":  {here, taint("known"), []bool{true, true, true}},
-		"one that keeps it off": {here, []corev1.Taint{{Key: "other", Effect: corev1.TaintEffectNoSchedule}}, []bool{false, false, false}},
+		"no taint":              {nil, true, true},
+		"a taint":               {taint("other"), false, true},
+		"a taint it tolerates":  {taint("known"), true, true},
+		"one that keeps it off": {[]corev1.Taint{{Key: "other", Effect: corev1.TaintEffectNoSchedule}}, false, false},
 	} {
-		var got []bool
-		for _, m := range demand.SelectionOf(&pod.Spec).AvoidingMatchers() {
-			got = append(got, m.Matches(tc.labels, tc.taints))
-		}
-		if diff := cmp.Diff(tc.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
+		m := demand.SelectionOf(&pod.Spec).Matcher()
+		if got, avoiding := m.Matches(nil, tc.taints), m.Avoiding().Matches(nil, tc.taints); got != tc.want || avoiding != tc.avoiding {
+			t.Errorf("%s: matches %v, want %v; avoiding it %v, want %v", name, got, tc.want, avoiding, tc.avoiding)
 		}
 	}
 }
@@ -222,25 +205,20 @@ func TestMatcherAgreesWithScheduler(t *testing.T) {
 		pod, node := drawPod(t), drawNode(t)
 		s := demand.SelectionOf(&pod.Spec)
 		want := schedulerAccepts(pod, node)
-		if got := s.Matcher(nil).MatchesNode(node.Name, node.Labels, node.Spec.Taints); got != want {
+		if got := s.Matcher().MatchesNode(node.Name, node.Labels, node.Spec.Taints); got != want {
 			t.Fatalf("MatchesNode = %v, the scheduler says %v", got, want)
 		}
 		future := node.DeepCopy()
 		future.Name = "no-pod-knows-this-name"
-		if got, want := s.Matcher(nil).Matches(node.Labels, node.Spec.Taints), schedulerAccepts(pod, future); got != want {
+		if got, want := s.Matcher().Matches(node.Labels, node.Spec.Taints), schedulerAccepts(pod, future); got != want {
 			t.Fatalf("Matches = %v, the scheduler says %v of a new node", got, want)
 		}
 		terms, err := nodeaffinity.NewPreferredSchedulingTerms(s.Preferred)
 		if err != nil || len(s.Preferred) == 0 {
 			return
 		}
-		var all int64
-		for _, p := range s.Preferred {
-			all += int64(p.Weight)
-		}
-		want = want && terms.Score(node) == all
-		if got := s.Matchers()[0].MatchesNode(node.Name, node.Labels, node.Spec.Taints); got != want {
-			t.Fatalf("at the strictest level MatchesNode = %v, the scheduler's filter and score say %v", got, want)
+		if got, want := s.Scorer().Score(node.Name, node.Labels), terms.Score(node); got != want {
+			t.Fatalf("Score = %d, the scheduler's is %d", got, want)
 		}
 	})
 }

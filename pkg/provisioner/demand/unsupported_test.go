@@ -109,7 +109,7 @@ func TestDaemons(t *testing.T) {
 	closed := []corev1.Taint{{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}}
 	gpu := []corev1.Taint{{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}}
 	offline := []corev1.Taint{{Key: corev1.TaintNodeNetworkUnavailable, Effect: corev1.TaintEffectNoSchedule}}
-	cni, plugin := got[0].Select.Matcher(nil), got[1].Select.Matcher(nil)
+	cni, plugin := got[0].Select.Matcher(), got[1].Select.Matcher()
 	gpuNode := map[string]string{"gpu": "true"}
 	for name, tc := range map[string]struct{ got, want bool }{
 		"cni on a closed node":           {cni.Matches(nil, closed), true},

@@ -191,10 +191,8 @@ func TestVolumesDecideWhere(t *testing.T) {
 		{labelled{corev1.LabelTopologyZone: "z1", "rack": "r1"}, true}, {labelled{corev1.LabelTopologyZone: "z2", "rack": "r1"}, false},
 		{labelled{corev1.LabelTopologyZone: "z1"}, false}, {nil, false},
 	} {
-		for i, m := range got.Select.Matchers() {
-			if m.Matches(tc.labels, nil) != tc.want {
-				t.Errorf("level %d matches %v: %v", i, tc.labels, !tc.want)
-			}
+		if got.Select.Matcher().Matches(tc.labels, nil) != tc.want {
+			t.Errorf("matches %v: %v", tc.labels, !tc.want)
 		}
 	}
 }

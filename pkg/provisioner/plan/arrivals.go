@@ -103,7 +103,7 @@ func (g *growth) crowds(p *binpack.Problem) []crowd {
 		where := slices.IndexFunc(selects, func(s demand.Selection) bool { return reflect.DeepEqual(s, a.Select) })
 		if where < 0 {
 			where = len(selects)
-			levels := g.levels(&asked{demand: &demand.Demand{Key: a.Key, Select: a.Select}, levels: a.Select.Matchers()})
+			levels := g.levels(&asked{demand: &demand.Demand{Key: a.Key, Select: a.Select}, sel: &nodeChoice{required: a.Select.Matcher()}})
 			selects, places = append(selects, a.Select), append(places, levels[len(levels)-1])
 		}
 		name := fmt.Sprint(where)

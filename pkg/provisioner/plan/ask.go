@@ -95,7 +95,7 @@ func (s *search) granting(r corev1.NodeSelectorRequirement, field bool) binpack.
 	if field {
 		term = corev1.NodeSelectorTerm{MatchFields: []corev1.NodeSelectorRequirement{r}}
 	}
-	m := demand.Selection{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{term}}}.Matcher(nil)
+	m := demand.Selection{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{term}}}.Matcher()
 	set := binpack.NewSet(len(s.g.offers))
 	for i := range s.g.offers {
 		if m.Matches(s.g.offers[i].labels, nil) {
@@ -108,7 +108,7 @@ func (s *search) granting(r corev1.NodeSelectorRequirement, field bool) binpack.
 
 // tolerated answers the offers without a taint that the selection does not tolerate.
 func (s *search) tolerated(sel *demand.Selection) binpack.Set {
-	m := demand.Selection{Tolerations: sel.Tolerations}.Matcher(nil)
+	m := demand.Selection{Tolerations: sel.Tolerations}.Matcher()
 	set, pools := binpack.NewSet(len(s.g.offers)), map[*pool]bool{}
 	for i := range s.g.offers {
 		p := s.g.offers[i].pool

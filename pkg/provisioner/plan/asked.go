@@ -16,7 +16,7 @@ import (
 type asked struct {
 	demand *demand.Demand
 	pods   []demand.Pod
-	levels []*demand.Matcher
+	sel    *nodeChoice
 }
 
 // promise is a pod that has been meant for a place.
@@ -39,10 +39,10 @@ func (g *growth) setAside() {
 			g.hold(d, d.Pods, v1alpha1.HeldUnsupported, because)
 			continue
 		}
-		a := asked{demand: d, pods: g.bindable(d), levels: g.levelsOf(&d.Select)}
+		a := asked{demand: d, pods: g.bindable(d), sel: g.compiled(&d.Select)}
 		for at := range a.pods {
 			meant := promised[a.pods[at].UID]
-			if b := accepting(nominated[a.pods[at].Nominated], a.levels); b != nil {
+			if b := accepting(nominated[a.pods[at].Nominated], a.sel); b != nil {
 				meant = append([]*bin{b}, meant...)
 			}
 			if len(meant) > 0 {
@@ -197,9 +197,9 @@ func (g *growth) nodeBins() map[string]*bin {
 	return byName
 }
 
-// accepting answers the bin if it takes a pod with what is required of these levels, the last, and else nil.
-func accepting(b *bin, levels []*demand.Matcher) *bin {
-	if b == nil || !b.accepts(levels[len(levels)-1]) {
+// accepting answers the bin if it takes a pod with what is required, and else nil.
+func accepting(b *bin, sel *nodeChoice) *bin {
+	if b == nil || !b.accepts(sel.required) {
 		return nil
 	}
 	return b

@@ -42,6 +42,18 @@ func (b *bin) accepts(l *demand.Matcher) bool {
 	return !slices.ContainsFunc(b.labels, func(labels map[string]string) bool { return !l.Matches(labels, b.taints) })
 }
 
+// score answers how much a pod prefers the bin at the least, whatever it turns out to be.
+func (b *bin) score(s *demand.Scorer) int64 {
+	if b.node != nil {
+		return s.Score(b.node.Name, b.labels[0])
+	}
+	least := s.Score("", b.labels[0])
+	for _, labels := range b.labels[1:] {
+		least = min(least, s.Score("", labels))
+	}
+	return least
+}
+
 // neglected tells whether an open node has been left unused by the pods' scheduler for too long.
 func (b *bin) neglected(v *View, pods []demand.Pod) bool {
 	if b.node == nil {

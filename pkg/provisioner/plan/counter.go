@@ -20,11 +20,11 @@ type counter struct {
 }
 
 // perNode finds the spreads over nodes of the portions.
-func (g *growth) perNode(s *stage, soft bool, l *lessons) []counter {
+func (g *growth) perNode(s *stage, l *lessons) []counter {
 	bySelector := map[demand.SelectorKey]*counter{}
 	for i, p := range s.portions {
 		for _, sp := range p.item.class.Spread {
-			if sp.TopologyKey != topology.Hostname || sp.Soft && !soft {
+			if sp.TopologyKey != topology.Hostname {
 				continue
 			}
 			least := g.leastPerNode(p.item, sp)
@@ -68,8 +68,8 @@ func (g *growth) leastPerNode(it *item, s demand.Spread) int {
 // count puts the spreads over nodes into the problem: as a bound on equal pods where one item is alone with its spread, else as a resource
 // of which a new node has as much as the skew, a bin what is left of it, and each chosen pod takes one. Items that are counted and do not
 // ask themselves keep apart from those that do, so that these do not bind them.
-func (g *growth) count(s *stage, soft bool, l *lessons) {
-	s.counters = g.perNode(s, soft, l)
+func (g *growth) count(s *stage, l *lessons) {
+	s.counters = g.perNode(s, l)
 	for _, c := range s.counters {
 		asks := binpack.NewSet(len(s.portions))
 		for _, i := range c.askers {
@@ -177,7 +177,7 @@ func (s *stage) apart(i int, others binpack.Set) {
 }
 
 // keepApart writes anti-affinity on nodes, and ports that clash, into the problem.
-func (s *stage) keepApart(soft bool) {
+func (s *stage) keepApart() {
 	chosen := map[demand.SelectorKey]binpack.Set{}
 	chosenBy := func(selector demand.SelectorKey) binpack.Set {
 		if set, known := chosen[selector]; known {
@@ -200,7 +200,7 @@ func (s *stage) keepApart(soft bool) {
 			}
 		}
 		for _, w := range p.item.class.Preferred {
-			if soft && w.Weight < 0 && w.TopologyKey == topology.Hostname && len(p.item.shares) == 1 {
+			if w.Weight < 0 && w.TopologyKey == topology.Hostname && len(p.item.shares) == 1 {
 				s.apart(i, chosenBy(w.Selector))
 			}
 		}

@@ -15,6 +15,9 @@ type answer struct {
 	solved  binpack.Plan
 	waiting []waiting // by demand of the problem
 	left    []leftover
+	// narrowed: the problem forbids what a legal decision may do, so that the solver's bound is one for it alone.
+	narrowed bool
+	bound    int64
 }
 
 // patientRounds is how many rounds try to deal anew what the solver could not place where it was dealt. After them such items are held.
@@ -41,29 +44,19 @@ func (g *growth) decide(policy binpack.Policy) (answer, error) {
 	return best, nil
 }
 
-// gather deals and packs until what was packed is what was dealt, and with preferences among pods as well if that costs nothing: a
-// preference never makes a plan dearer, and never leaves a pod without a place.
+// gather packs without preferences among pods, and then with those that cost nothing.
 func (g *growth) gather(absent map[*demand.Demand]bool, policy binpack.Policy) (answer, error) {
-	base := g.base()
-	items, lonely := g.items(&base, absent)
-	hard, err := g.rounds(base, items, false, policy)
+	p := &packing{growth: g, base: g.base(), absent: absent, policy: policy}
+	best, err := p.cheapest()
 	if err != nil {
 		return answer{}, err
 	}
-	best := hard
-	if len(hard.solved.Nodes) > 0 && g.prefers() {
-		soft, err := g.rounds(base, items, true, policy)
-		if err != nil {
+	if len(best.solved.Nodes)+len(best.solved.Fills) > 0 {
+		if best, err = p.pleasing(best); err != nil {
 			return answer{}, err
 		}
-		if soft.unserved() <= hard.unserved() && soft.solved.CostMicroUSDPerHour <= hard.solved.CostMicroUSDPerHour {
-			best = soft
-		}
 	}
-	for _, l := range lonely {
-		a := &g.asked[l.Member]
-		best.left = append(best.left, leftover{demand: a.demand, pods: a.pods[len(a.pods)-l.Count:], near: topology.NearHost(&a.demand.Neighbours), full: l.Full})
-	}
+	best.bound = g.bound(&best, p.base, policy)
 	return best, nil
 }
 
@@ -78,27 +71,77 @@ func (a *answer) unserved() int {
 	return n
 }
 
-// prefers tells whether any demand has preferences about its neighbours.
-func (g *growth) prefers() bool {
-	return slices.ContainsFunc(g.asked, func(a asked) bool {
-		n := &a.demand.Neighbours
-		return len(n.Preferred) > 0 || slices.ContainsFunc(n.Spread, func(s demand.Spread) bool { return s.Soft })
-	})
+// packing is what one answer after the other is made from.
+type packing struct {
+	*growth
+	base   binpack.Problem
+	absent map[*demand.Demand]bool
+	policy binpack.Policy
+	few    bool // pods are dealt to few domains: see topology.DealFew
 }
 
-func (g *growth) rounds(base binpack.Problem, items []item, soft bool, policy binpack.Policy) (answer, error) {
+// mostDealtTwice is how many items, in kinds, are dealt in a second way if that makes a difference: more of them fill domains evenly or not.
+const mostDealtTwice = 256
+
+// cheapest packs what is dealt evenly and, where a skew leaves a choice, what is dealt to few domains, and answers the cheaper of the two.
+func (p *packing) cheapest() (answer, error) {
+	items, lonely := p.items(&p.base, p.absent, nil)
+	even, err := p.rounds(items, lonely)
+	if err != nil || len(even.solved.Nodes) == 0 || !p.dealsOtherwise(items) {
+		return even, err
+	}
+	p.few = true
+	few, err := p.rounds(items, lonely)
+	if err != nil {
+		return answer{}, err
+	}
+	if few.solved.CostMicroUSDPerHour < even.solved.CostMicroUSDPerHour && few.noWorse(&even) {
+		return few, nil
+	}
+	p.few = false
+	return even, nil
+}
+
+// dealsOtherwise tells whether the two ways of dealing differ.
+func (p *packing) dealsOtherwise(items []item) bool {
+	if !p.neighbourly || len(items) > mostDealtTwice {
+		return false
+	}
+	classes := classesOf(items)
+	p.places.world.Open(binpack.NewSet(len(p.offers)))
+	same := func(a, b topology.Part) bool {
+		return a.Class == b.Class && a.Count == b.Count && (a.Cell == nil) == (b.Cell == nil) && (a.Cell == nil || a.Cell.Name == b.Cell.Name)
+	}
+	return !slices.EqualFunc(topology.Deal(p.places.world, classes, true).Parts, topology.DealFew(p.places.world, classes, true).Parts, same)
+}
+
+func classesOf(items []item) []topology.Class {
+	classes := make([]topology.Class, len(items))
+	for i := range items {
+		classes[i] = items[i].class
+	}
+	return classes
+}
+
+// rounds deals and packs until what was packed is what was dealt.
+func (p *packing) rounds(items []item, lonely []topology.Lonely) (answer, error) {
 	l := lessons{
 		caps: map[string]map[string]int{}, most: map[string]int{}, short: map[string]binpack.Reason{}, gaveUp: map[string]bool{},
-		opened: binpack.NewSet(len(g.offers)), fresh: map[demand.SelectorKey]bool{},
+		opened: binpack.NewSet(len(p.offers)), fresh: map[demand.SelectorKey]bool{},
 	}
 	for round := 0; ; round++ {
-		s := g.stage(base, items, soft, &l)
-		solved := binpack.Solve(s.problem, policy)
+		s := p.stage(items, &l)
+		solved := binpack.Solve(s.problem, p.policy)
 		if err := binpack.Check(s.problem, solved); err != nil {
 			return answer{}, fmt.Errorf("checking the plan for %d demands: %w", len(s.problem.Demands), err)
 		}
 		if !s.learn(solved, &l, round < patientRounds) {
-			return answer{problem: s.problem, solved: solved, waiting: s.waiting, left: s.left}, nil
+			a := answer{problem: s.problem, solved: solved, waiting: s.waiting, left: s.left, narrowed: s.narrowed(p.growth)}
+			for _, l := range lonely {
+				from := &p.asked[l.Member]
+				a.left = append(a.left, leftover{demand: from.demand, pods: from.pods[len(from.pods)-l.Count:], near: topology.NearHost(&from.demand.Neighbours), full: l.Full})
+			}
+			return a, nil
 		}
 	}
 }
@@ -120,16 +163,18 @@ type portion struct {
 	n    int
 }
 
-func (g *growth) stage(base binpack.Problem, items []item, soft bool, l *lessons) *stage {
-	s := &stage{problem: base}
-	classes := make([]topology.Class, len(items))
+func (p *packing) stage(items []item, l *lessons) *stage {
+	s, g := &stage{problem: p.base}, p.growth
 	for i := range items {
-		g.bound(&items[i], &base, l)
-		classes[i] = items[i].class
+		g.confine(&items[i], &p.base, l)
 	}
 	if g.neighbourly {
 		g.places.world.Open(l.opened)
-		s.dealt = topology.Deal(g.places.world, classes, soft)
+		deal := topology.Deal
+		if p.few {
+			deal = topology.DealFew
+		}
+		s.dealt = deal(g.places.world, classesOf(items), true) // the classes have those preferences only that are granted
 		for _, p := range s.dealt.Parts {
 			s.add(portion{&items[p.Class], p.Cell, p.Count}, l)
 		}
@@ -143,8 +188,8 @@ func (g *growth) stage(base binpack.Problem, items []item, soft bool, l *lessons
 		s.problem.Demands = append(s.problem.Demands, g.ask(p, &s.waiting[i]))
 	}
 	if g.neighbourly {
-		s.keepApart(soft)
-		g.count(s, soft, l)
+		s.keepApart()
+		g.count(s, l)
 	}
 	g.expect(&s.problem, s.waiting)
 	return s
@@ -156,8 +201,8 @@ func (s *stage) add(p portion, l *lessons) {
 	}
 }
 
-// bound tells the item's class where it may go, and what earlier rounds say.
-func (g *growth) bound(it *item, base *binpack.Problem, l *lessons) {
+// confine tells the item's class where it may go, and what earlier rounds say.
+func (g *growth) confine(it *item, base *binpack.Problem, l *lessons) {
 	if !g.neighbourly {
 		return
 	}

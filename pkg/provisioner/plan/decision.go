@@ -32,7 +32,7 @@ type Decision struct {
 	// tail: what is kept low.
 	ExpectedMicroUSDPerHour int64
 	// LowerBoundMicroUSDPerHour: no decision that serves as many pods of each demand, at the same preferences, has an expected cost below
-	// it (binpack.Plan says under which conditions). 0: nothing is proven. Where pods are dealt to domains it is a bound for that deal.
+	// it (binpack.Plan says under which conditions), into whatever domains it deals pods. 0: nothing is proven.
 	LowerBoundMicroUSDPerHour int64
 }
 

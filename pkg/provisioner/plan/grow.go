@@ -47,15 +47,14 @@ type growth struct {
 	neighbourly bool
 	places      landscape
 	asked       []asked
-	// Found once for all that have them in common: matchers by text of the selection; the offers that matchers accept, by the first of them;
-	// the offers that a size fits, by size.
-	matchers map[string][]*demand.Matcher
-	accepted map[*demand.Matcher][]binpack.Set
-	fitting  map[string]*fitting
-	names    []corev1.ResourceName // what the first dimensions of the problem are
-	waiting  []waiting             // by demand of the problem
-	text     []byte                // scratch
-	decision Decision
+	// Found once for all that have them in common: selections by their text; the offers that they accept; the offers that a size fits, by size.
+	compiledBy map[string]*nodeChoice
+	accepted   map[*nodeChoice]*accepted
+	fitting    map[string]*fitting
+	names      []corev1.ResourceName // what the first dimensions of the problem are
+	waiting    []waiting             // by demand of the problem
+	text       []byte                // scratch
+	decision   Decision
 }
 
 // waiting is what one demand of the solver's problem stands for.
@@ -70,11 +69,11 @@ type waiting struct {
 
 func newGrowth(v *View, f Foresight) *growth {
 	g := &growth{view: v, limits: ledger(v), learned: learned(v.Learned), attached: attachable(v.Demands), foresight: f, life: lifeSeconds(v),
-		neighbourly: minds(v), matchers: map[string][]*demand.Matcher{}, accepted: map[*demand.Matcher][]binpack.Set{}, fitting: map[string]*fitting{}}
+		neighbourly: minds(v), compiledBy: map[string]*nodeChoice{}, accepted: map[*nodeChoice]*accepted{}, fitting: map[string]*fitting{}}
 	g.pools = pools(v, referencedValues(v.Demands))
 	g.offers = offers(v, g.pools)
 	for _, d := range v.Daemons {
-		g.daemons = append(g.daemons, daemon{requests: d.Requests, match: d.Select.Matcher(nil), about: d})
+		g.daemons = append(g.daemons, daemon{requests: d.Requests, match: d.Select.Matcher(), about: d})
 	}
 	g.bins = g.findBins()
 	g.discouraged = g.discourages()
@@ -102,7 +101,7 @@ func (g *growth) take(a answer) {
 	}
 	s := g.create(&a, pods)
 	g.decision.ExpectedMicroUSDPerHour = a.solved.CostMicroUSDPerHour
-	g.decision.LowerBoundMicroUSDPerHour = a.solved.LowerBoundMicroUSDPerHour
+	g.decision.LowerBoundMicroUSDPerHour = a.bound
 	for _, h := range a.solved.Held {
 		w := &g.waiting[h.Demand]
 		for _, part := range w.byOwner(pods(binpack.Content{Demand: h.Demand, Count: h.Count})) {

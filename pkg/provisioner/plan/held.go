@@ -180,13 +180,13 @@ func (s *search) noOffering(d *demand.Demand) string {
 		}
 	}
 	for i := range d.Select.Also {
-		there := demand.Selection{Also: d.Select.Also[i : i+1]}.Matcher(nil)
+		there := demand.Selection{Also: d.Select.Also[i : i+1]}.Matcher()
 		if !slices.ContainsFunc(g.offers, func(o offer) bool { return there.Matches(o.labels, nil) }) {
 			return "a volume of the pod can be used on nodes with " + showPlaces(d.Select.Also[i].NodeSelectorTerms) +
 				" only, and no Provisioner may launch one"
 		}
 	}
-	wanted := d.Select.Matcher(nil)
+	wanted := d.Select.Matcher()
 	taints := map[string]bool{}
 	selected := false
 	for i := range g.offers {

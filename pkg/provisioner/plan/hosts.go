@@ -12,9 +12,29 @@ import (
 type hosts struct {
 	*growth
 	base   *binpack.Problem
-	levels [][]binpack.Level // by asked demand
-	sizes  []binpack.Vector  // by asked demand
 	atMost map[memberSpread]int
+	// By asked demand:
+	levels  [][]binpack.Level
+	sizes   []binpack.Vector
+	classes []topology.Class     // of one pod, with the preferences that are granted
+	near    []demand.SelectorKey // whom its pods must share a node with, or would like to
+}
+
+func (g *growth) hosts(base *binpack.Problem, granted map[softRule]bool) *hosts {
+	n := len(g.asked)
+	h := &hosts{growth: g, base: base, atMost: map[memberSpread]int{}, levels: make([][]binpack.Level, n), sizes: make([]binpack.Vector, n),
+		classes: make([]topology.Class, n), near: make([]demand.SelectorKey, n)}
+	for i := range g.asked {
+		d := g.asked[i].demand
+		h.levels[i], h.sizes[i], h.classes[i] = g.levels(&g.asked[i]), vector(d.Requests, g.names), g.granted(i, granted)
+		h.near[i] = topology.NearHost(&d.Neighbours)
+		for _, w := range h.classes[i].Preferred {
+			if h.near[i] == "" && w.Weight > 0 && w.TopologyKey == topology.Hostname {
+				h.near[i] = w.Selector
+			}
+		}
+	}
+	return h
 }
 
 // Runs tells whether such a pod is on any node.
@@ -23,7 +43,7 @@ func (h *hosts) Runs(s demand.SelectorKey) bool { return h.places.world.Runs(s) 
 // Room answers how many pods of a demand fit onto bins that hold what it must be near.
 func (h *hosts) Room(member int) int {
 	n := &h.asked[member].demand.Neighbours
-	near := topology.NearHost(n)
+	near := h.near[member]
 	required := h.levels[member][len(h.levels[member])-1]
 	room := 0
 	for b := range h.bins {
@@ -94,8 +114,7 @@ func (h *hosts) perDomain(member int, s demand.Spread) int {
 	key := memberSpread{member, s}
 	n, known := h.atMost[key]
 	if !known {
-		class := h.class(h.asked[member].demand)
-		n = h.places.world.TogetherAtMost(&class, s, h.usable(member))
+		n = h.places.world.TogetherAtMost(&h.classes[member], s, h.usable(member))
 		h.atMost[key] = n
 	}
 	return n

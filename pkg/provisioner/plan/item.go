@@ -24,19 +24,23 @@ type item struct {
 	least  map[demand.Spread]int // of its spreads over nodes: see topology.World.LeastPerNode
 }
 
-// items makes the items of the asked demands. What cannot be brought together is answered, too. Nobody is brought together with the absent.
-func (g *growth) items(base *binpack.Problem, absent map[*demand.Demand]bool) ([]item, []topology.Lonely) {
+// items makes the items of the asked demands, with the preferences among pods that are granted. What cannot be brought together is answered,
+// too. Nobody is brought together with the absent.
+func (g *growth) items(base *binpack.Problem, absent map[*demand.Demand]bool, granted map[softRule]bool) ([]item, []topology.Lonely) {
+	h := g.hosts(base, granted)
 	members := make([]topology.Member, len(g.asked))
 	for i := range g.asked {
 		n := &g.asked[i].demand.Neighbours
-		members[i] = topology.Member{Count: len(g.asked[i].pods), Near: topology.NearHost(n), Chosen: n.Chosen, Absent: absent[g.asked[i].demand]}
-	}
-	h := &hosts{growth: g, base: base, levels: make([][]binpack.Level, len(g.asked)), sizes: make([]binpack.Vector, len(g.asked)),
-		atMost: map[memberSpread]int{}}
-	for i := range g.asked {
-		h.levels[i], h.sizes[i] = g.levels(&g.asked[i]), vector(g.asked[i].demand.Requests, g.names)
+		members[i] = topology.Member{Count: len(g.asked[i].pods), Near: h.near[i], Chosen: n.Chosen, Absent: absent[g.asked[i].demand]}
 	}
 	companies, lonely := topology.Together(members, h)
+	lonely = slices.DeleteFunc(lonely, func(l topology.Lonely) bool {
+		if topology.NearHost(&g.asked[l.Member].demand.Neighbours) != "" {
+			return false
+		}
+		companies = append(companies, topology.Company{Shares: []topology.Share{{Member: l.Member, Pods: 1}}, Count: l.Count}) // it was a wish
+		return true
+	})
 	list := make([]item, 0, len(companies))
 	byName := map[string]int{} // companies may have become equal on different ways
 	for _, c := range companies {
@@ -58,26 +62,28 @@ func (g *growth) item(c topology.Company, h *hosts) item {
 		d := g.asked[s.Member].demand
 		it.asks = append(it.asks, &d.Neighbours)
 	}
-	first := g.asked[c.Shares[0].Member].demand
-	it.name = first.Key
-	it.class = g.class(first)
+	first := c.Shares[0].Member
+	it.name = g.asked[first].demand.Key
+	it.class = h.classes[first]
 	if len(c.Shares) > 1 || c.Shares[0].Pods > 1 {
-		it.name, it.class = g.together(c.Shares)
+		it.name, it.class = h.together(c.Shares)
+	} else {
+		it.levels = g.favouring(it.levels, it.class.Preferred)
 	}
 	if c.Holding != "" {
 		it.name += " beside " + string(c.Holding)
 	}
-	it.class.Count = c.Count
+	it.class.Count, it.class.First = c.Count, c.First
 	return it
 }
 
 // together is the class of pods that share a node: what any of them asks, all do.
-func (g *growth) together(shares []topology.Share) (string, topology.Class) {
+func (h *hosts) together(shares []topology.Share) (string, topology.Class) {
 	name := ""
 	var all topology.Class
 	for i, s := range shares {
-		d := g.asked[s.Member].demand
-		c := g.class(d)
+		d := h.asked[s.Member].demand
+		c := h.classes[s.Member]
 		if i == 0 {
 			all = c
 			all.Chosen = map[demand.SelectorKey]int{}

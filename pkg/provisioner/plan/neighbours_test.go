@@ -91,22 +91,25 @@ func machine(v View, c *v1alpha1.NodeClaim) map[string]string {
 }
 
 // unbound says which pods never get where they were planned. kube-scheduler's order is not known, so one that goes is enough: with who asks
-// for an even spread before who is only counted, or in the order of names.
+// for an even spread before who is only counted, with who may be the first of its kind before the others of it, or in the order of names.
 func unbound(v View, d Decision) []string {
 	var found []string
-	for _, asksFirst := range []bool{true, false} {
+	for order, first := range []func(*demand.Demand) int{requiredSpreads, ownCompany, func(*demand.Demand) int { return 0 }} {
 		b := newBinding(v, d)
-		slices.SortStableFunc(b.pods, func(x, y types.UID) int {
-			if !asksFirst {
-				return 0
-			}
-			return requiredSpreads(b.asks[y]) - requiredSpreads(b.asks[x])
-		})
-		if found = b.stuck(asksFirst); len(found) == 0 {
+		slices.SortStableFunc(b.pods, func(x, y types.UID) int { return first(b.asks[y]) - first(b.asks[x]) })
+		if found = b.stuck(order < 2); len(found) == 0 {
 			break
 		}
 	}
 	return found
+}
+
+// ownCompany is 1 for pods that may be the first of their kind.
+func ownCompany(d *demand.Demand) int {
+	if slices.ContainsFunc(d.Neighbours.Near, func(t demand.Term) bool { return slices.Contains(d.Neighbours.Chosen, t.Selector) }) {
+		return 1
+	}
+	return 0
 }
 
 func requiredSpreads(d *demand.Demand) int {

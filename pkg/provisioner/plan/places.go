@@ -129,7 +129,7 @@ func (g *growth) selecting(d *demand.Demand) binpack.Set {
 	if set, known := g.places.selected[print]; known {
 		return set
 	}
-	m := only.Matcher(nil)
+	m := only.Matcher()
 	set := g.placesWhere(func(labels []map[string]string, n *Node, _ []corev1.Taint) bool {
 		return slices.ContainsFunc(labels, func(l map[string]string) bool {
 			if n == nil {
@@ -149,7 +149,7 @@ func (g *growth) tolerating(d *demand.Demand) binpack.Set {
 	if set, known := g.places.tolerated[string(text)]; known {
 		return set
 	}
-	m := only.Matcher(nil)
+	m := only.Matcher()
 	set := g.placesWhere(func(_ []map[string]string, _ *Node, taints []corev1.Taint) bool { return m.Tolerates(taints) })
 	g.places.tolerated[string(text)] = set
 	return set

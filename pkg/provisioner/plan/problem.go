@@ -90,51 +90,6 @@ func (g *growth) closed(o *Offering) binpack.Reason {
 	}
 }
 
-// levels computes which offers and bins each level of a demand accepts. Levels that accept the same are listed once.
-func (g *growth) levels(w *asked) []binpack.Level {
-	var list []binpack.Level
-	offers := g.accepting(w)
-	for n, l := range w.levels {
-		next := binpack.Level{Offerings: offers[n], Bins: binpack.NewSet(len(g.bins))}
-		for i := range g.bins {
-			if g.bins[i].accepts(l) && !g.bins[i].neglected(g.view, w.pods) {
-				next.Bins.Add(i)
-			}
-		}
-		same := func(have binpack.Level) bool {
-			return slices.Equal(have.Offerings, next.Offerings) && slices.Equal(have.Bins, next.Bins)
-		}
-		// The last level is what is required: it must stay last, so an equal earlier one gives way.
-		list = append(slices.DeleteFunc(list, same), next)
-	}
-	return list
-}
-
-// accepting answers the offers that each level of a demand accepts. Demands with equal selections share the sets, which nobody may change.
-// O(offers x distinct levels).
-func (g *growth) accepting(w *asked) []binpack.Set {
-	if known, ok := g.accepted[w.levels[0]]; ok {
-		return known
-	}
-	sets := make([]binpack.Set, len(w.levels))
-	for n := range sets {
-		sets[n] = binpack.NewSet(len(g.offers))
-	}
-	for i := range g.offers {
-		o := &g.offers[i]
-		if !o.pool.suits(w.demand.Select.NodeSelector) {
-			continue
-		}
-		for n, l := range w.levels {
-			if l.Matches(o.labels, o.pool.taints) {
-				sets[n].Add(i)
-			}
-		}
-	}
-	g.accepted[w.levels[0]] = sets
-	return sets
-}
-
 // resourceNames lists every resource that a demand asks for, sorted.
 func (g *growth) resourceNames() []corev1.ResourceName {
 	set := map[corev1.ResourceName]bool{}

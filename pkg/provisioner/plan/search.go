@@ -133,7 +133,7 @@ func (s *search) miss(d *demand.Demand, size binpack.Vector, i int, by []relaxat
 			m.Changes = append(m.Changes, less.drop)
 			continue
 		}
-		wanted := d.Select.Matcher(nil)
+		wanted := d.Select.Matcher()
 		for t := range o.pool.taints {
 			if !wanted.Tolerates(o.pool.taints[t : t+1]) {
 				m.Changes = append(m.Changes, Change{Kind: Tolerate, Taint: &o.pool.taints[t]})

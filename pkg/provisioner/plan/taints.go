@@ -8,19 +8,25 @@ import (
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
-// levelsOf answers what to try for pods, strictest first. To keep off taints of effect PreferNoSchedule is one more level, and only worth it
-// where there are such.
-func (g *growth) levelsOf(s *demand.Selection) []*demand.Matcher {
+// nodeChoice is a demand's selection, compiled once for all that have an equal one.
+type nodeChoice struct {
+	required *demand.Matcher
+	// avoiding keeps off taints of effect PreferNoSchedule, too; nil where there are none.
+	avoiding *demand.Matcher
+	scorer   *demand.Scorer // nil: nothing is preferred
+}
+
+func (g *growth) compiled(s *demand.Selection) *nodeChoice {
 	text := s.Text()
-	if known, ok := g.matchers[text]; ok {
+	if known, ok := g.compiledBy[text]; ok {
 		return known
 	}
-	list := s.Matchers()
+	c := &nodeChoice{required: s.Matcher(), scorer: s.Scorer()}
 	if g.discouraged {
-		list = s.AvoidingMatchers()
+		c.avoiding = c.required.Avoiding()
 	}
-	g.matchers[text] = list
-	return list
+	g.compiledBy[text] = c
+	return c
 }
 
 // discourages tells whether any node, there or to be bought, has a taint that only puts pods off.

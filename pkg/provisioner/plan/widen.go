@@ -97,7 +97,7 @@ func (p *pool) allowing(labels map[string]string) []Change {
 // large enough. O(excluded).
 func (s *search) allowed(d *demand.Demand, size binpack.Vector, lets func(*offer) bool, anything bool) (Miss, bool) {
 	e := s.beyondRequirements()
-	wanted := d.Select.Matcher(nil)
+	wanted := d.Select.Matcher()
 	best, least := -1, 0
 	before := func(a, b int) bool {
 		x, y := &e.search.p.Offerings[a], &e.search.p.Offerings[b]

@@ -14,6 +14,8 @@ import (
 type Class struct {
 	Count    int
 	Priority int32
+	// First: others that count its pods, or that these count, are bound after it.
+	First bool
 	// Chosen is how many pods of one item each selector chooses.
 	Chosen map[demand.SelectorKey]int
 	// Spread, Near, Apart and Preferred are what its pods ask; those about single nodes are not looked at here.
@@ -88,6 +90,7 @@ type player struct {
 	hard    int     // how many rules are required
 	depth   int     // of its dependencies
 	total   int
+	few     bool       // see DealFew
 	counted []counting // tallies that count its pods
 	lookers []counting // spread tallies on its keys, whose domains it brings about
 	repels  []counting // by own anti-affinity

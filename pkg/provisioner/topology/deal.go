@@ -44,8 +44,31 @@ func (d *Dealt) Misses(place int) bool {
 
 // Deal decides how many items of each class go to which domains. With soft, preferences and soft spreads are asked for as well, and given up
 // item by item where nothing else is left, the lightest first. The same arguments give the same answer. O(items x cells x rules).
-func Deal(w *World, classes []Class, soft bool) *Dealt {
+func Deal(w *World, classes []Class, soft bool) *Dealt { return newDealer(w, classes, soft).deal() }
+
+// DealFew deals by the same rules, but first to the cheapest domains and then to as few as a skew allows. Domains where something can be bought
+// count for a skew from the beginning, so that a spread stays one though nobody is anywhere yet.
+func DealFew(w *World, classes []Class, soft bool) *Dealt {
 	d := newDealer(w, classes, soft)
+	for _, p := range d.players {
+		p.few = true
+		p.foresee()
+	}
+	return d.deal()
+}
+
+// foresee counts the domains that the class may yet bring about.
+func (p *player) foresee() {
+	for i := range p.rules {
+		for _, c := range p.cells {
+			if v := c.at[p.rules[i].key]; p.rules[i].kind == spread && v >= 0 && !c.full() {
+				p.rules[i].pods.open(v)
+			}
+		}
+	}
+}
+
+func (d *dealer) deal() *Dealt {
 	var left []Left
 	for _, p := range d.ordered() {
 		if len(p.keys) == 0 {
@@ -126,8 +149,9 @@ func (d *dealer) follow(p *player) {
 	}
 }
 
-// ordered answers the classes in the order in which they are dealt: who must be near others after them; then who keeps others out of whole
-// domains, while there is a choice; then those whom nothing binds but whom others count, so that these find out; higher priority first.
+// ordered answers the classes in the order in which they are dealt: who must be near others after them; then who is the first of a kind; then who
+// keeps others out of whole domains, while there is a choice; then those whom nothing binds but whom others count, so that these find out; higher
+// priority first.
 func (d *dealer) ordered() []*player {
 	for _, p := range d.players {
 		d.depth(p, map[*player]bool{})
@@ -135,6 +159,8 @@ func (d *dealer) ordered() []*player {
 	list := slices.Clone(d.players)
 	turn := func(p *player) int {
 		switch {
+		case p.First:
+			return -1
 		case slices.ContainsFunc(p.rules[:p.hard], func(r rule) bool { return r.kind == apart }):
 			return 0
 		case p.hard == 0:
@@ -190,13 +216,15 @@ func (d *dealer) one(p *player) bool {
 type rank struct {
 	followers int   // whose affinity would be served, negative
 	following int64 // what they would cost
+	thrift    int64 // cost, where that comes before balance
+	company   int   // items of the class that are there already, negative, where few domains are wanted
 	balance   int   // pods there already, by the spreads that count this class
 	cost      int64
 }
 
 func compareRank(a, b rank) int {
-	return cmp.Or(cmp.Compare(a.followers, b.followers), cmp.Compare(a.following, b.following), cmp.Compare(a.balance, b.balance),
-		cmp.Compare(a.cost, b.cost))
+	return cmp.Or(cmp.Compare(a.followers, b.followers), cmp.Compare(a.following, b.following), cmp.Compare(a.thrift, b.thrift),
+		cmp.Compare(a.company, b.company), cmp.Compare(a.balance, b.balance), cmp.Compare(a.cost, b.cost))
 }
 
 // best answers the best cell of those that take an item under the first so many rules; nil: none does.
@@ -216,6 +244,9 @@ func (p *player) best(rules int) *Cell {
 
 func (p *player) rank(c *Cell) rank {
 	r := rank{cost: c.cost()}
+	if p.few {
+		r.thrift, r.company = r.cost, -c.dealt
+	}
 	for _, count := range p.counted {
 		v := c.at[count.key]
 		if v < 0 || count.pods.followers == nil || count.pods.loAll > 0 {

@@ -107,7 +107,7 @@ func deal(t *rapid.T, classes int, bug func([]Place, []Class)) *dealt {
 			c.Usable = c.Allowed
 		}
 	}
-	d.Dealt = Deal(world, d.spoilt, false)
+	d.Dealt = rapid.SampledFrom([]func(*World, []Class, bool) *Dealt{Deal, DealFew}).Draw(t, "way")(world, d.spoilt, false)
 	return d
 }
 

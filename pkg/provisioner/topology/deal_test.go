@@ -232,3 +232,27 @@ func TestMisses(t *testing.T) {
 		})
 	}
 }
+
+// TestDealFew: as few domains as the skew allows, the cheapest first, and no fewer because nobody is anywhere yet.
+func TestDealFew(t *testing.T) {
+	by := func(skew int32) func(*Class) { return spreading(demand.Spread{Term: at(zone, "a"), MaxSkew: skew}) }
+	tests := map[string]struct {
+		places []Place
+		class  func(w *World) Class
+		want   map[string]int
+	}{
+		"two where one may have two":        {[]Place{offer("x"), offer("y")}, func(w *World) Class { return class(w, 2, by(2)) }, map[string]int{"x": 2}},
+		"a skew of one is still even":       {[]Place{offer("x"), offer("y")}, func(w *World) Class { return class(w, 4, by(1)) }, map[string]int{"x": 2, "y": 2}},
+		"no more than the skew":             {[]Place{offer("x"), offer("y")}, func(w *World) Class { return class(w, 5, by(2)) }, map[string]int{"x": 3, "y": 2}},
+		"the cheapest first":                {[]Place{offer("x"), offer("y"), node("y", nil)}, func(w *World) Class { return class(w, 2, by(2)) }, map[string]int{"y": 2}},
+		"a domain without room counts less": {[]Place{offer("x"), offer("y")}, func(w *World) Class { return class(w, 3, by(1), func(c *Class) { c.Caps = map[string]int{"y": 0} }) }, map[string]int{"x": 3}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := NewWorld(tc.places)
+			if diff := cmp.Diff(tc.want, dealtTo(DealFew(w, []Class{tc.class(w)}, false), 0)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

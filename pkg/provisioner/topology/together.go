@@ -27,6 +27,8 @@ type Company struct {
 	Count  int
 	// Holding, if not empty: only nodes will do that hold a pod of this selector already.
 	Holding demand.SelectorKey
+	// First: it has the first of a kind, and is to be bound before others of that kind, which have no room for it.
+	First bool
 }
 
 // Lonely is a number of pods whose affinity to pods on the same node cannot be served.
@@ -48,7 +50,8 @@ type Nodes interface {
 
 // Together decides who shares a node because of required affinity with the key Hostname. Pods go where those run that they must be near; else
 // each waiting pod that they must be near takes an equal number of them along; else, if they are of the first of their kind, they go
-// onto one node, as many as fit: kube-scheduler lets only the first of them choose. O(members x companies).
+// onto one node, as many as fit: kube-scheduler lets only the first of them choose. Those who find no room along with anybody do so, too.
+// O(members x companies).
 func Together(members []Member, nodes Nodes) ([]Company, []Lonely) {
 	t := &gathering{members: members, nodes: nodes, left: make([]int, len(members))}
 	groups := map[demand.SelectorKey][]int{}
@@ -88,7 +91,7 @@ func alike(list []Company) []Company {
 	var all []Company
 	at := map[string]int{}
 	for _, c := range list {
-		key := fmt.Sprint(c.Holding, c.Shares)
+		key := fmt.Sprint(c.Holding, c.Shares, c.First)
 		if i, known := at[key]; known {
 			all[i].Count += c.Count
 			continue
@@ -133,9 +136,24 @@ func (t *gathering) join(s demand.SelectorKey, group []int) {
 			t.left[i] -= n
 		}
 	}
+	before := slices.Clone(t.left)
 	for _, i := range group {
 		t.along(s, i)
+	}
+	if !t.nodes.Runs(s) && slices.Equal(before, t.left) {
+		t.alone(s, group)
+	}
+	for _, i := range group {
 		t.noteFull(i)
+	}
+}
+
+// alone lets the first of a kind go where nobody is, with as many of its group as fit, when none of them finds room beside those who wait: whom
+// its own affinity chooses, kube-scheduler binds anywhere before it has bound any that it would have to be near.
+func (t *gathering) alone(s demand.SelectorKey, group []int) {
+	if at := t.firstOf(s, group); at >= 0 && t.nodes.Fits([]Share{{group[at], 1}}) {
+		t.found(s, group)
+		t.companies[len(t.companies)-1].First = true
 	}
 }
 
