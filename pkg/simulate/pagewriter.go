@@ -79,7 +79,7 @@ func (w *pageWriter) figures(p *page) {
 		if p.Gap {
 			w.figure(fmt.Sprint(*s.GapPercent, " %"), "", "at most above the optimum")
 		} else {
-			w.figure("optimal", "", "no plan is cheaper")
+			w.figure("optimal", "", "no plan that serves as well is cheaper")
 		}
 	}
 	w.figure(fmt.Sprint(s.GPUsUsed), fmt.Sprintf(" of %d", s.GPUs), fmt.Sprintf("GPUs used (%d %%)", p.UsedShare))
@@ -107,7 +107,7 @@ func (w *pageWriter) bound(p *page) {
 	if p.Gap {
 		w.static(`<i class="gap"></i>`)
 	}
-	w.put("</div>\n"+`<div class="key"><span><i class="dot" style="background:var(--accent)"></i>No plan that serves these pods costs less than %s/h</span>`, p.Bound)
+	w.put("</div>\n"+`<div class="key"><span><i class="dot" style="background:var(--accent)"></i>No plan that serves these pods as well costs less than %s/h</span>`, p.Bound)
 	if p.Gap {
 		w.put(`<span><i class="dot" style="background:var(--gap)"></i>At most %v %% above the optimum: it lies in this part</span>`, *p.Summary.GapPercent)
 	}

@@ -39,7 +39,8 @@ type Summary struct {
 	// ExpectedPerHour is the cost with what interruptions of spot machines cost, and with what is paid for while machines start and wait to
 	// be found idle; empty if that is nothing.
 	ExpectedPerHour string `json:"expectedPerHour,omitempty"`
-	// LowerBoundPerHour: no plan that serves the same pods has a lower expected cost. Empty if nothing is proven.
+	// LowerBoundPerHour: no plan that serves the same pods as well has a lower expected cost, whatever domains they go to. As well: none
+	// at a lower preference about nodes, or from a Provisioner of a lower weight. Empty if nothing is proven.
 	LowerBoundPerHour string `json:"lowerBoundPerHour,omitempty"`
 	// GapPercent is by how much the expected cost is above the bound: the optimum lies between the two.
 	GapPercent *float64 `json:"gapPercent,omitempty"`

@@ -54,7 +54,7 @@ func (t *textWriter) summary(r *Result) {
 	switch {
 	case s.GapPercent == nil:
 	case *s.GapPercent == 0:
-		t.line("  lower bound  $%s/h: proven, no plan is cheaper", s.LowerBoundPerHour)
+		t.line("  lower bound  $%s/h: proven, no plan that serves as well is cheaper", s.LowerBoundPerHour)
 	default:
 		t.line("  lower bound  $%s/h, so at most %g %% above the optimum", s.LowerBoundPerHour, *s.GapPercent)
 	}
