@@ -6,6 +6,33 @@ type Remains struct {
 	Stock []int   // by Offering; negative: unbounded
 }
 
+// Remains answers what a plan leaves: of limits, when each node takes the most that any of its offerings would; of stock, when each is of its first.
+func (p *Problem) Remains(plan *Plan) Remains {
+	var r Remains
+	for i := range p.Limits {
+		r.Room = append(r.Room, p.Limits[i].Remaining)
+	}
+	for i := range p.Offerings {
+		r.Stock = append(r.Stock, p.Offerings[i].Stock)
+	}
+	most := make([]int64, len(p.Limits))
+	for _, n := range plan.Nodes {
+		if first := n.Offerings[0]; r.Stock[first] > 0 {
+			r.Stock[first] = max(0, r.Stock[first]-n.Copies)
+		}
+		clear(most)
+		for _, o := range n.Offerings {
+			for _, c := range p.Offerings[o].Charges {
+				most[c.Limit] = max(most[c.Limit], c.Amount)
+			}
+		}
+		for i := range most {
+			r.Room[i] -= most[i] * int64(n.Copies)
+		}
+	}
+	return r
+}
+
 // Obstacles tells each of everything that keeps one more node of an offering from being bought for a pod of the given size, in the order
 // in which Held.Failed counts them, whether the pod is allowed on it aside: each resource that its shape has too little of
 // (ReasonNoShape, the resource's index), that it is closed or sold out (its reason, -1), each limit (ReasonLimit, the limit's index).

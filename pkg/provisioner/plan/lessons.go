@@ -10,7 +10,7 @@ import (
 // lessons are what earlier rounds of dealing and packing have taught. They only add up, so that the rounds come to an end.
 type lessons struct {
 	caps   map[string]map[string]int   // by item and cell: the items that found a place there
-	most   map[string]int              // by item: those that found one anywhere, when a limit or a quota stopped the others
+	most   map[string]int              // by item: those that found one anywhere, when a limit or a quota stopped the others everywhere
 	short  map[string]binpack.Reason   // by item: what was in the way, last
 	gaveUp map[string]bool             // items that are not dealt any more
 	opened binpack.Set                 // offers that have been bought, whose domains thus exist
@@ -27,6 +27,7 @@ func (s *stage) learn(solved binpack.Plan, l *lessons, patient bool) bool {
 	for _, h := range solved.Held {
 		held[h.Demand] = h
 	}
+	left := s.problem.Remains(&solved)
 	placed, told := map[string]int{}, maps.Clone(l.most)
 	for i, p := range s.portions {
 		placed[p.item.name] += p.n - held[i].Count
@@ -43,7 +44,7 @@ func (s *stage) learn(solved binpack.Plan, l *lessons, patient bool) bool {
 		switch {
 		case !patient:
 			l.gaveUp[name] = true
-		case !before && (h.Reason == binpack.ReasonLimit || h.Reason == binpack.ReasonQuota):
+		case !before && (h.Reason == binpack.ReasonLimit || h.Reason == binpack.ReasonQuota) && !s.elsewhere(i, &left):
 			l.most[name] = placed[name]
 		default:
 			if l.caps[name] == nil {
@@ -61,4 +62,22 @@ func (s *stage) learn(solved binpack.Plan, l *lessons, patient bool) bool {
 		}
 	}
 	return s.learnFresh(solved, l) || again
+}
+
+// elsewhere tells whether a node could still be bought, in another cell, for the items of a portion that a limit or a quota stopped in its own:
+// other zones and Provisioners have other types and limits.
+func (s *stage) elsewhere(portion int, left *binpack.Remains) bool {
+	p := s.portions[portion]
+	required := p.item.levels[len(p.item.levels)-1].Offerings
+	for o := range s.problem.Offerings {
+		if !required.Has(o) || !p.item.class.Allowed.Has(o) || p.cell.Places.Has(o) {
+			continue
+		}
+		stopped := false
+		s.problem.Obstacles(left, s.problem.Demands[portion].Size, o, func(binpack.Reason, int) { stopped = true })
+		if !stopped {
+			return true
+		}
+	}
+	return false
 }
