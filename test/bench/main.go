@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,10 +71,14 @@ func run(f flags) error {
 	if err != nil {
 		return err
 	}
+	fmt.Print("\n", goalTable(slices.Concat(rows, diverse)))
 	if f.page == "" {
 		return nil
 	}
 	if err := rewrite(f.page, "packing", packingTable(rows)); err != nil {
+		return err
+	}
+	if err := rewrite(f.page, "goals", goalTable(slices.Concat(rows, diverse))); err != nil {
 		return err
 	}
 	if f.diverse {
