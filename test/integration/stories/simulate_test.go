@@ -341,7 +341,7 @@ func (s *story) lacksRights(kubeconfig string) {
 			}
 			s.replaceRole(&role)
 			s.Eventually(15*time.Second, "to be refused without "+lost, func() error {
-				_, errText, code := s.slipway("simulate", "--cluster", "--kubeconfig", kubeconfig)
+				_, errText, code := s.slipway(append([]string{"simulate", "--cluster", "--kubeconfig", kubeconfig}, systemSpread...)...) // which asks for all of them
 				if code != 1 || !strings.Contains(errText, "needs the verb list") || !strings.Contains(errText, `"`+lost+`"`) {
 					return fmt.Errorf("exit %d: %s", code, errText)
 				}
