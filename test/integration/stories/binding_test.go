@@ -49,9 +49,6 @@ func TestBinding(t *testing.T) {
 		}
 	})
 	t.Run("not nominated", func(t *testing.T) {
-		if testing.Short() {
-			t.Skip("it only tells what nominations are worth")
-		}
 		if nominated.asPlanned == 0 {
 			t.Skip("there is nothing to compare with")
 		}
