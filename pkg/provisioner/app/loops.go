@@ -70,8 +70,7 @@ func (a *assembly) loops() (*loops, error) {
 	runnables := []manager.Runnable{
 		a.catalogue, a.conditions, sweeper, successor{growing, sweeper.Looked(), a.mgr.GetAPIReader(), a.mgr.GetCache(), a.Log.WithName("grow")}, shrinking, a.nominator,
 		pruner{a.book, a.now},
-		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, judged: a.nominator.Judged, bound: a.nominator.Bound, dropped: a.nominator.Dropped,
-			seen: mirror.Seen, ended: a.book.End}},
+		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, pods: a.nominator.Saw, seen: mirror.Seen, ended: a.book.End}},
 	}
 	if a.RecordViews != "" {
 		directory, err := record.Open(a.RecordViews, a.RecordLimits)

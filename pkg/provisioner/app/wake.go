@@ -16,11 +16,9 @@ import (
 // wakers are what changes in the cluster set off.
 type wakers struct {
 	grow func()
-	// bound is told of a pod that has just got its node, dropped of one whose nomination somebody else has taken away.
-	judged  func() // a pod of ours was found unschedulable
-	bound   func(ctx context.Context, before, pod *corev1.Pod)
-	dropped func(ctx context.Context, pod *corev1.Pod, node string)
-	seen    func(claim string) // the cache has shown a claim, or its end
+	// pods is told of each pod as it was and is; before is nil for a new one, pod for one that is gone.
+	pods func(ctx context.Context, before, pod *corev1.Pod)
+	seen func(claim string) // the cache has shown a claim, or its end
 	// ended: what a claim's launch had to tell of its offerings has been told.
 	ended func(claim string)
 }
@@ -35,6 +33,7 @@ func (w wakers) watch(ctx context.Context, c cache.Cache) error {
 		{&corev1.Pod{}, toolscache.ResourceEventHandlerFuncs{
 			AddFunc:    func(o any) { w.pod(ctx, nil, o) },
 			UpdateFunc: func(before, after any) { w.pod(ctx, before, after) },
+			DeleteFunc: func(o any) { w.podGone(ctx, o) },
 		}},
 		{&v1alpha1.NodeClaim{}, toolscache.ResourceEventHandlerFuncs{
 			AddFunc:    w.claim,
@@ -61,24 +60,20 @@ func (w wakers) pod(ctx context.Context, before, after any) {
 	if !ok {
 		return
 	}
-	old, changed := before.(*corev1.Pod)
-	if changed && old.Spec.NodeName == "" && pod.Spec.NodeName != "" {
-		w.bound(ctx, old, pod)
+	old, _ := before.(*corev1.Pod)
+	w.pods(ctx, old, pod)
+	if demand.Classify(pod) == demand.Ours && (old == nil || demand.Classify(old) != demand.Ours) {
+		w.grow()
 	}
-	if demand.Classify(pod) != demand.Ours {
-		return
+}
+
+func (w wakers) podGone(ctx context.Context, o any) {
+	if late, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
+		o = late.Obj
 	}
-	if !changed || demand.LastJudged(old) != demand.LastJudged(pod) {
-		w.judged()
+	if pod, ok := o.(*corev1.Pod); ok {
+		w.pods(ctx, pod, nil)
 	}
-	if changed && demand.Classify(old) == demand.Ours {
-		// The condition goes with the field where it is Slipway that takes the nomination back.
-		if node := demand.Expected(old); node != "" && demand.Expected(pod) == "" && demand.Marked(pod) == node {
-			w.dropped(ctx, pod, node)
-		}
-		return
-	}
-	w.grow()
 }
 
 func (w wakers) claim(o any) {

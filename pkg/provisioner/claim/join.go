@@ -85,6 +85,9 @@ func (s *scope) register(node *corev1.Node) {
 	if !node.Spec.Unschedulable { // a person's cordon stays a person's
 		node.Spec.Unschedulable = true
 		node.Annotations[v1alpha1.AnnotationGated] = "true"
+		// Kubernetes puts this on for the cordon, some time later: where it is there already, the node stays as the cache shows it, and
+		// its gate can be opened at the first try.
+		addTaint(node, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
 	}
 }
 

@@ -1,6 +1,7 @@
 package claim_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,7 +38,7 @@ func TestLife(t *testing.T) {
 		for _, taint := range node.Spec.Taints {
 			keys[taint.Key] = true
 		}
-		if diff := cmp.Diff(map[string]bool{"gpu": true, "cni": true}, keys); diff != "" {
+		if diff := cmp.Diff(map[string]bool{"gpu": true, "cni": true, corev1.TaintNodeUnschedulable: true}, keys); diff != "" {
 			t.Errorf("taints (-want +got):\n%s", diff)
 		}
 		if !node.Spec.Unschedulable || node.Annotations[v1alpha1.AnnotationGated] != "true" || node.Annotations["note"] != "hello" {
@@ -45,7 +46,7 @@ func TestLife(t *testing.T) {
 		}
 		w.ready("a")
 		node, c = w.node(c), w.get("a")
-		if node.Spec.Unschedulable || node.Annotations[v1alpha1.AnnotationGated] != "" {
+		if node.Spec.Unschedulable || node.Annotations[v1alpha1.AnnotationGated] != "" || slices.ContainsFunc(node.Spec.Taints, unschedulable) {
 			t.Errorf("a ready node is not open: %+v", node.Spec)
 		}
 		gpus, cost := c.Status.Usage[v1alpha1.LimitGPU], c.Status.Usage[v1alpha1.LimitCostPerHour]
@@ -182,6 +183,29 @@ func TestLateGPUs(t *testing.T) {
 		if !w.told("GPUsMissing", "7 of 8") || w.get("a").Status.Retire != nil || !w.is("a", v1alpha1.ConditionReady)() {
 			t.Errorf("loss of a GPU\n%s", w.dump())
 		}
+	})
+}
+
+func unschedulable(t corev1.Taint) bool { return t.Key == corev1.TaintNodeUnschedulable }
+
+// TestPassingTaints: a node that is Ready stays closed until Kubernetes has taken off what says that it is not.
+func TestPassingTaints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, options{})
+		w.create("a", 1, "g4dn.xlarge")
+		w.run("joined", time.Minute, w.is("a", v1alpha1.ConditionJoined))
+		name := w.get("a").Status.NodeName
+		w.updateNode(name, func(n *corev1.Node) {
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule})
+		})
+		w.cni()
+		w.pass(time.Minute)
+		if c := meta.FindStatusCondition(w.get("a").Status.Conditions, v1alpha1.ConditionReady); !w.node(w.get("a")).Spec.Unschedulable ||
+			c == nil || c.Reason != string(v1alpha1.ReasonWaitingForTaint) || !strings.Contains(c.Message, corev1.TaintNodeNotReady) {
+			t.Errorf("opened while it is tainted as not ready, or not said why: %v", c)
+		}
+		w.updateNode(name, func(n *corev1.Node) { n.Spec.Taints = n.Spec.Taints[:len(n.Spec.Taints)-1] })
+		w.ready("a")
 	})
 }
 

@@ -71,11 +71,11 @@ type Meter interface {
 	Setbacks
 }
 
-// Nominator is told of a node just before it opens, so that the schedulers of its pods know where they are expected when they see it
-// open. It takes a few seconds at most, and answers 0, or in what time to ask again because other nodes open at this moment.
-// nominate.Nominator is one.
+// Nominator is told of a node that is to open, so that the schedulers of its pods know where they are expected when they see it open. It calls
+// open within seconds, in a moment in which they do not try those pods, and answers open's error; or it answers false: other nodes come
+// first. nominate.Nominator is one.
 type Nominator interface {
-	Opening(ctx context.Context, claim *v1alpha1.NodeClaim, node *corev1.Node) time.Duration
+	Opening(ctx context.Context, claim *v1alpha1.NodeClaim, node *corev1.Node, open func() error) (called bool, err error)
 }
 
 // Volumes answers which CSI driver a node must run before schedulers put one of the pods there, and does not run yet; empty: none.

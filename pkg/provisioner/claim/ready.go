@@ -43,14 +43,11 @@ func (s *scope) ready(ctx context.Context) (bool, error) {
 		if waits, err := s.awaitDriver(ctx, node); waits || err != nil {
 			return false, err
 		}
-		if n := s.r.cfg.Nominator; n != nil {
-			if wait := n.Opening(ctx, s.claim, node); wait > 0 {
-				s.again(wait)
-				return false, nil
-			}
-		}
 		if err := s.openGate(ctx, node); err != nil {
 			return false, err
+		}
+		if isGated(node) {
+			return false, nil // something has come up
 		}
 	}
 	message := fmt.Sprintf("node %s shows %s and is open", node.Name, s.shown(node))
@@ -64,26 +61,53 @@ func (s *scope) ready(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// othersOpen is when to ask again for a node that has to wait for others to open.
+const othersOpen = 250 * time.Millisecond
+
 // openAttempts is how often a gate is tried to be opened in one pass.
 const openAttempts = 3
 
-// openGate opens the node. The pods that have been nominated to it are tried by their scheduler at any moment, and in vain while the node is
-// closed; so a node that somebody has changed meanwhile (Kubernetes adds its taint a moment after the gate has closed) is read from
-// the API server and opened at once, if nothing else has come up.
+// openGate opens the node, in a moment that suits the schedulers of its pods. It leaves the node closed if something has come up meanwhile:
+// a later pass looks into it.
 func (s *scope) openGate(ctx context.Context, node *corev1.Node) error {
+	n := s.r.cfg.Nominator
+	if n == nil {
+		return s.openNow(ctx, node)
+	}
+	called, err := n.Opening(ctx, s.claim, node, func() error {
+		fresh, err := s.findNode(ctx)
+		if err != nil || fresh == nil || !s.mayOpen(fresh) {
+			return err
+		}
+		*node = *fresh
+		return s.openNow(ctx, node)
+	})
+	if !called {
+		s.again(othersOpen)
+	}
+	return err
+}
+
+// openNow opens the node. The pods that have been nominated to it are tried by their scheduler at any moment, and in vain while the node is
+// closed; so a node that somebody has changed meanwhile is read from the API server and opened at once.
+func (s *scope) openNow(ctx context.Context, node *corev1.Node) error {
 	err := s.patchNode(ctx, node, open)
 	for range openAttempts - 1 {
 		if !apierrors.IsConflict(err) {
 			return err
 		}
 		fresh, readErr := s.liveNode(ctx)
-		if readErr != nil || fresh == nil || !isGated(fresh) || s.obstacle(fresh) != nil || hasTaint(fresh, v1alpha1.TaintRetiring) {
-			return err // a later pass looks into it
+		if readErr != nil || fresh == nil || !s.mayOpen(fresh) {
+			return err
 		}
 		*node = *fresh
 		err = s.patchNode(ctx, node, open)
 	}
 	return err
+}
+
+func (s *scope) mayOpen(node *corev1.Node) bool {
+	return isGated(node) && s.obstacle(node) == nil && !hasTaint(node, v1alpha1.TaintRetiring)
 }
 
 // open takes the gate away, and with it the taint that Kubernetes has put on for it. The node lifecycle controller would take that off a
@@ -94,6 +118,10 @@ func open(node *corev1.Node) {
 	removeTaint(node, corev1.TaintNodeUnschedulable)
 }
 
+// passingTaints are put on a new node by Kubernetes and its cloud controller, which take them off a moment after what they stand for has passed.
+// Were the node opened before, schedulers would try its pods in vain.
+var passingTaints = []string{taintUninitialized, corev1.TaintNodeNotReady, corev1.TaintNodeUnreachable, corev1.TaintNodeNetworkUnavailable}
+
 // obstacle answers what is waited for next; nil: nothing.
 func (s *scope) obstacle(node *corev1.Node) *obstacle {
 	if c := nodeCondition(node, corev1.NodeReady); c.Status != corev1.ConditionTrue {
@@ -101,7 +129,7 @@ func (s *scope) obstacle(node *corev1.Node) *obstacle {
 	}
 	for _, taint := range node.Spec.Taints {
 		startup := slices.ContainsFunc(s.claim.Spec.StartupTaints, func(t corev1.Taint) bool { return sameTaint(t, taint) })
-		if startup || taint.Key == taintUninitialized {
+		if startup || slices.Contains(passingTaints, taint.Key) {
 			return &obstacle{v1alpha1.ReasonWaitingForTaint, fmt.Sprintf("taint %s:%s is still on node %s", taint.Key, taint.Effect, node.Name)}
 		}
 	}

@@ -4,7 +4,8 @@
 // status.nominatedNodeName first, though, and holds that place against pods of the same or a lower priority. KEP-5278 makes that a use of
 // the field that others than preemption may rely on, by default from 1.35 on. So the pods of a node are nominated
 //
-//   - just before its gate opens: scheduling is a race from that moment on, and whoever has no nomination takes the emptiest node;
+//   - just before its gate opens, which waits for a moment in which the scheduler does not try them: scheduling is a race from then on, and
+//     whoever has no nomination takes the emptiest node;
 //   - whenever a decision places a pod on an open node, new there or not yet bound: a scheduler drops a nomination when an attempt fails,
 //     for example on a node that it has not seen open yet.
 //

@@ -75,8 +75,8 @@ type place struct {
 	at  time.Time // of that decision's View
 }
 
-// dropped counts how often a pod's nomination to a node was dropped.
-type dropped struct {
+// drops counts how often a pod's nomination to a node was dropped.
+type drops struct {
 	node  string
 	times int
 }
@@ -85,18 +85,20 @@ type dropped struct {
 // counts.
 type Nominator struct {
 	Config
-	news  chan struct{}
-	again chan act.Nomination
+	news     chan struct{}
+	again    chan act.Nomination
+	openings openings
 
-	// lock guards what follows, but for the rounds.
+	// lock guards what follows, but for the queue.
 	lock    sync.Mutex
 	latest  []change // of the latest decision, until they are written
 	places  map[types.UID]place
-	drops   map[types.UID]dropped
+	drops   map[types.UID]drops
 	nodes   map[string]string // by claim: those that are opening or open, which a claim in the cache may not tell yet
+	opened  map[string]bool   // those of them that this process has opened, which the cache may not show yet
 	free    map[string]int64  // milli-GPUs that the latest View shows free on each node
 	tallies tallies
-	rounds  rounds
+	queue   *queue
 }
 
 // New answers a Nominator.
@@ -104,13 +106,41 @@ func New(c Config) (*Nominator, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Nominator{Config: c, news: make(chan struct{}, 1), again: make(chan act.Nomination, dropsWaiting), places: map[types.UID]place{}, drops: map[types.UID]dropped{},
-		nodes:   map[string]string{},
-		tallies: newTallies(c.Now), rounds: rounds{now: c.Now}}, nil
+	return &Nominator{
+		Config: c, news: make(chan struct{}, 1), again: make(chan act.Nomination, dropsWaiting),
+		openings: openings{wait: make(chan struct{}, openingWait), turn: make(chan struct{}, openingAtOnce)},
+		places:   map[types.UID]place{}, drops: map[types.UID]drops{}, nodes: map[string]string{}, opened: map[string]bool{},
+		tallies: newTallies(c.Now), queue: newQueue(c.Now),
+	}, nil
 }
 
-// Judged takes note of a scheduler's having found a pod unschedulable, again or for the first time.
-func (n *Nominator) Judged() { n.rounds.note() }
+// Saw takes note of a pod that the cache shows, as it was before and as it is; before is nil for a new one, pod for one that is gone. It
+// does not block.
+func (n *Nominator) Saw(ctx context.Context, before, pod *corev1.Pod) {
+	if pod == nil {
+		n.queue.forget(before.UID, false)
+		return
+	}
+	bound := before != nil && before.Spec.NodeName == "" && pod.Spec.NodeName != ""
+	if bound {
+		n.bound(ctx, before, pod)
+	}
+	if demand.Classify(pod) != demand.Ours {
+		n.queue.forget(pod.UID, bound && demand.Classify(before) == demand.Ours)
+		return
+	}
+	if before == nil {
+		n.queue.see(pod, true)
+		return
+	}
+	from := demand.Expected(before)
+	// The condition goes with the field where it is Slipway that takes the nomination back.
+	dropped := from != "" && demand.Expected(pod) == "" && demand.Marked(pod) == from
+	n.queue.see(pod, dropped || demand.LastJudged(before) != demand.LastJudged(pod))
+	if dropped {
+		n.dropped(ctx, pod, from)
+	}
+}
 
 // NeedLeaderElection is true: the leader decides.
 func (n *Nominator) NeedLeaderElection() bool { return true }
@@ -152,12 +182,17 @@ func (n *Nominator) remember(v plan.View, d plan.Decision) {
 		}
 	}
 	maps.DeleteFunc(n.places, func(_ types.UID, p place) bool { return v.Now.Sub(p.at) > memoryLasts })
-	maps.DeleteFunc(n.drops, func(uid types.UID, _ dropped) bool { _, waits := n.places[uid]; return !waits })
+	maps.DeleteFunc(n.drops, func(uid types.UID, _ drops) bool { _, waits := n.places[uid]; return !waits })
 	claims := make(map[string]bool, len(v.Claims))
 	for i := range v.Claims {
 		claims[v.Claims[i].Object.Name] = true
 	}
-	maps.DeleteFunc(n.nodes, func(claim, _ string) bool { return !claims[claim] })
+	maps.DeleteFunc(n.nodes, func(claim, node string) bool {
+		if !claims[claim] {
+			delete(n.opened, node)
+		}
+		return !claims[claim]
+	})
 	n.free = make(map[string]int64, len(v.Nodes))
 	for i := range v.Nodes {
 		n.free[v.Nodes[i].Name] = v.Nodes[i].Free[v1alpha1.ResourceGPU] + v.Nodes[i].Free[v1alpha1.ResourceAMDGPU]
@@ -266,30 +301,34 @@ func (n *Nominator) open(ctx context.Context, name string) bool {
 	return n.Cache.Get(ctx, client.ObjectKey{Name: name}, &node) == nil && !node.Spec.Unschedulable
 }
 
-// Dropped takes note of a pod whose nomination to a node has been taken away by somebody else, and has it written again if the pod is still
-// expected there. It does not block.
-func (n *Nominator) Dropped(ctx context.Context, pod *corev1.Pod, node string) {
-	n.rounds.note()
+// dropped takes note of a pod whose nomination to a node has been taken away by somebody else, and has it written again if the pod is still
+// expected there and the node is open: until then, Opening sees to it.
+func (n *Nominator) dropped(ctx context.Context, pod *corev1.Pod, node string) {
 	open := n.open(ctx, node)
 	n.lock.Lock()
 	expected, waits := n.places[pod.UID]
 	if waits && open {
 		drop := n.drops[pod.UID]
 		if drop.node != node {
-			drop = dropped{node: node}
+			drop = drops{node: node}
 		}
 		drop.times++
 		n.drops[pod.UID] = drop
 	}
+	opened := open || n.opened[node]
 	n.lock.Unlock()
-	if !waits || n.Off || pod.Status.NominatedNodeName != "" || !n.worthwhile(pod, node) {
+	if !waits || !opened || n.Off || pod.Status.NominatedNodeName != "" || !n.worthwhile(pod, node) {
 		return
 	}
-	if target, _ := n.target(ctx, expected); target != node {
-		return
+	if target, _ := n.target(ctx, expected); target == node {
+		n.writeAgain(act.Nomination{Pod: pod, Node: node})
 	}
+}
+
+// writeAgain has a nomination written. It does not block: there are decisions yet to come.
+func (n *Nominator) writeAgain(lost act.Nomination) {
 	select {
-	case n.again <- act.Nomination{Pod: pod, Node: node}:
+	case n.again <- lost:
 	default:
 	}
 }

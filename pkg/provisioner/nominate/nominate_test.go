@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/provisioner/act"
@@ -31,6 +32,7 @@ type world struct {
 	nominator *Nominator
 	bound     map[string]int // by outcome
 	told      []string
+	watch     func(before, after *corev1.Pod) // nil: nobody else does
 }
 
 func (w *world) Nominated(int, int)                              {}
@@ -38,8 +40,18 @@ func (w *world) PodBound(outcome string)                         { w.bound[outco
 func (w *world) PlanNotFollowed(_ client.Object, message string) { w.told = append(w.told, message) }
 func (w *world) pod(name string) *corev1.Pod                     { return read(w, &corev1.Pod{}, "default", name) }
 func (w *world) nominated(name string) string                    { return w.pod(name).Status.NominatedNodeName }
-func (w *world) opening(claim, node string) time.Duration {
-	return w.nominator.Opening(context.Background(), read(w, &v1alpha1.NodeClaim{}, "", claim), read(w, &corev1.Node{}, "", node))
+
+// opening has a node opened, which takes no time.
+func (w *world) opening(claim, node string) {
+	w.Helper()
+	called, err := w.nominator.Opening(context.Background(), read(w, &v1alpha1.NodeClaim{}, "", claim), read(w, &corev1.Node{}, "", node), func() error {
+		o := read(w, &corev1.Node{}, "", node)
+		o.Spec.Unschedulable = false
+		return w.Update(context.Background(), o)
+	})
+	if !called || err != nil {
+		w.Errorf("%s is not opened: %v", node, err)
+	}
 }
 
 func read[T client.Object](w *world, o T, namespace, name string) T {
@@ -59,25 +71,51 @@ func newWorld(t testing.TB, off bool, objects ...client.Object) *world {
 		}
 	}
 	w := &world{TB: t, bound: map[string]int{}}
-	w.Client = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&corev1.Pod{}).WithObjects(objects...).Build()
+	w.Client = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&corev1.Pod{}).WithObjects(objects...).
+		WithInterceptorFuncs(interceptor.Funcs{
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+				return w.shown(o, func() error { return c.SubResource(sub).Patch(ctx, o, patch, options...) })
+			},
+			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, options ...client.SubResourceUpdateOption) error {
+				return w.shown(o, func() error { return c.SubResource(sub).Update(ctx, o, options...) })
+			},
+		}).Build()
 	var err error
 	w.nominator, err = New(Config{Cache: w, Writer: act.NewNominations(w, time.Now), Meter: w, Events: w, Log: logr.Discard(), Now: time.Now, Off: off})
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, o := range objects {
+		if pod, ok := o.(*corev1.Pod); ok {
+			w.nominator.Saw(t.Context(), nil, pod)
+		}
+	}
 	return w
 }
 
-// drop does what kube-scheduler does after an attempt that failed, and has the Nominator told as the cache's handlers do.
+// shown does something to a pod's status, and has the Nominator told as the cache's handlers do.
+func (w *world) shown(o client.Object, do func() error) error {
+	before := w.pod(o.GetName())
+	err := do()
+	if err != nil {
+		return err
+	}
+	after := w.pod(o.GetName())
+	if w.watch != nil {
+		w.watch(before, after)
+	}
+	w.nominator.Saw(context.Background(), before, after)
+	return nil
+}
+
+// drop does what kube-scheduler does after an attempt that failed.
 func (w *world) drop(name string) {
 	w.Helper()
 	pod := w.pod(name)
-	node := pod.Status.NominatedNodeName
 	pod.Status.NominatedNodeName = ""
 	if err := w.Status().Update(context.Background(), pod); err != nil {
 		w.Fatal(err)
 	}
-	w.nominator.Dropped(context.Background(), pod, node)
 }
 
 func quantities(cpu, gpus int64) corev1.ResourceList {
@@ -139,9 +177,7 @@ func TestLife(t *testing.T) {
 		if w.nominated("a") != "" {
 			t.Fatal("a pod was nominated to a node that is not about to open")
 		}
-		if wait := w.opening("c1", "n1"); wait != 0 {
-			t.Fatalf("the node is to wait for %s", wait)
-		}
+		w.opening("c1", "n1")
 		for _, name := range []string{"a", "b", "late"} {
 			if got := w.nominated(name); got != "n1" || demand.Expected(w.pod(name)) != "n1" {
 				t.Errorf("%s is nominated to %q when the node opens", name, got)
@@ -168,7 +204,7 @@ func TestLife(t *testing.T) {
 			before := w.pod(name)
 			after := before.DeepCopy()
 			after.Spec.NodeName = where
-			w.nominator.Bound(t.Context(), before, after)
+			w.nominator.Saw(t.Context(), before, after)
 		}
 		if w.bound[BoundAsPlanned] != 1 || w.bound[BoundElsewhere] != 1 {
 			t.Errorf("bound: %v", w.bound)
@@ -200,7 +236,7 @@ func TestGivesUp(t *testing.T) {
 	})
 }
 
-// TestGivesUp_notBefore: what is dropped while the node is still closed says nothing about the node.
+// TestGivesUp_notBefore: what is dropped while the node is still closed says nothing about the node, and is not written again before it opens.
 func TestGivesUp_notBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n1 := node("n1", 8, 4)
@@ -208,13 +244,20 @@ func TestGivesUp_notBefore(t *testing.T) {
 		w := newWorld(t, false, waiting("a", 1, 1), n1, claim("c1", "n1", "a"))
 		go func() { _ = w.nominator.Start(t.Context()) }()
 		w.nominator.Follow(w.seen(nil, []string{"c1"}, "a"), plan.Decision{Create: []v1alpha1.NodeClaim{*claim("c1", "n1", "a")}})
-		w.opening("c1", "n1")
 		for range 3 * dropsMost {
-			w.drop("a")
-			synctest.Wait()
+			w.nominator.prepare(t.Context(), read(w, &v1alpha1.NodeClaim{}, "", "c1"), n1)
 			if w.nominated("a") != "n1" {
 				t.Fatal("a nomination to a node that is not open yet was given up")
 			}
+			w.drop("a")
+			synctest.Wait()
+			if got := w.nominated("a"); got != "" {
+				t.Fatalf("nominated to %s, which is closed, as soon as that was dropped", got)
+			}
+		}
+		w.opening("c1", "n1")
+		if w.nominated("a") != "n1" {
+			t.Error("the node opens without a nomination")
 		}
 	})
 }

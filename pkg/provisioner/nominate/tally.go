@@ -126,8 +126,8 @@ func (t *tally) sums() (missed, nominated, ignored, emptier int) {
 	return missed, nominated, ignored, emptier
 }
 
-// Bound takes note of where a pod was bound. before is the pod as it was last seen waiting.
-func (n *Nominator) Bound(ctx context.Context, before, pod *corev1.Pod) {
+// bound takes note of where a pod was bound. before is the pod as it was last seen waiting.
+func (n *Nominator) bound(ctx context.Context, before, pod *corev1.Pod) {
 	n.lock.Lock()
 	expected, known := n.places[pod.UID]
 	delete(n.places, pod.UID)
