@@ -38,6 +38,16 @@ func with(keys map[string]string, key, value string) map[string]string {
 	return keys
 }
 
+// taggedProfile is what the tags of an instance profile must be, those that it has and those that it gets: IAM takes the tags that one is made with
+// for both.
+func taggedProfile() map[string]string {
+	keys := map[string]string{}
+	for _, kind := range []string{"RequestTag", "ResourceTag"} {
+		maps.Copy(keys, with(cluster(kind, nodeClass), "aws:"+kind+regionTag, "us-east-1"))
+	}
+	return keys
+}
+
 const (
 	provisioner = "slipway.sh/provisioner"
 	claimUID    = "slipway.sh/claim-uid"
@@ -95,7 +105,7 @@ func rights() []right {
 			[]string{iam("role/SlipwayNodeRole-prod"), iam("role/SlipwayController-demo"), iam("role/admin")}},
 		right{"iam:CreateInstanceProfile", iam(profile), with(cluster("RequestTag", nodeClass), "aws:RequestTag"+regionTag, "us-east-1"),
 			[]string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins"), iam("instance-profile/slipway-demo-2-0123456789abcdef")}},
-		right{"iam:TagInstanceProfile", iam(profile), with(cluster("RequestTag", nodeClass), "aws:RequestTag"+regionTag, "us-east-1"),
+		right{"iam:TagInstanceProfile", iam(profile), taggedProfile(),
 			[]string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins")}},
 		right{"iam:GetInstanceProfile", iam(profile), nil, []string{iam("instance-profile/slipway-prod-0123456789abcdef"), iam("instance-profile/admins")}},
 		right{"iam:GetRole", iam("role/SlipwayNodeRole-demo"), nil, []string{iam("role/admin"), iam("role/SlipwayNodeRole-prod")}},

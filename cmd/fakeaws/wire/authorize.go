@@ -99,23 +99,20 @@ func (s *Server) profileRequests(action string, f *form) []policy.Request {
 	}
 	name := f.get("InstanceProfileName")
 	r := policy.Request{Action: "iam:" + action, Resource: s.arn("iam", "", "instance-profile/"+name)}
-	requested := tagged("aws:RequestTag/", f.tags("Tags", "member"))
+	given := f.tags("Tags", "member")
+	r.Context = tagged("aws:RequestTag/", given)
+	if p := s.profiles[name]; p != nil && action != "GetInstanceProfile" {
+		maps.Copy(r.Context, tagged("aws:ResourceTag/", p.tags))
+	}
 	switch action {
 	case "CreateInstanceProfile":
-		r.Context = requested
-		if len(requested) == 0 {
-			return []policy.Request{r}
+		// IAM's user guide, "Global condition keys": aws:ResourceTag is there "in requests that create a resource with an attached tag", too.
+		maps.Copy(r.Context, tagged("aws:ResourceTag/", given))
+		if len(given) > 0 {
+			return []policy.Request{r, {Action: "iam:TagInstanceProfile", Resource: r.Resource, Context: maps.Clone(r.Context)}}
 		}
-		return []policy.Request{r, {Action: "iam:TagInstanceProfile", Resource: r.Resource, Context: maps.Clone(requested)}}
-	case "AddRoleToInstanceProfile", "RemoveRoleFromInstanceProfile", "DeleteInstanceProfile":
-		if p := s.profiles[name]; p != nil {
-			r.Context = tagged("aws:ResourceTag/", p.tags)
-		}
-		if action == "AddRoleToInstanceProfile" {
-			return []policy.Request{r, s.passing(f.get("RoleName"))}
-		}
-	case "TagInstanceProfile":
-		r.Context = requested
+	case "AddRoleToInstanceProfile":
+		return []policy.Request{r, s.passing(f.get("RoleName"))}
 	}
 	return []policy.Request{r}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
@@ -167,6 +168,10 @@ func TestForeignThingsAreDenied(t *testing.T) {
 	if _, err := ec2.NewFromConfig(admin).CreateLaunchTemplate(ctx, tagless); err != nil {
 		t.Fatalf("the administrator's template without tags: %v", err)
 	}
+	const standing = "slipway-demo-00000000deadbeef"
+	if _, err := iam.NewFromConfig(admin).CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: aws.String(standing)}); err != nil {
+		t.Fatalf("the administrator's profile without tags: %v", err)
+	}
 	own, err := launchOne(t, f)
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +217,10 @@ func TestForeignThingsAreDenied(t *testing.T) {
 			_, err := profiles.CreateInstanceProfile(ctx, &iam.CreateInstanceProfileInput{InstanceProfileName: aws.String("slipway-demo-0123456789abcdef")})
 			return err
 		}},
+		"making another's profile its own": {"AccessDenied", func() error {
+			_, err := profiles.TagInstanceProfile(ctx, &iam.TagInstanceProfileInput{InstanceProfileName: aws.String(standing), Tags: profileTags()})
+			return err
+		}},
 		"looking at another role": {"AccessDenied", func() error {
 			_, err := profiles.GetRole(ctx, &iam.GetRoleInput{RoleName: aws.String("admin")})
 			return err
@@ -240,6 +249,15 @@ func TestForeignThingsAreDenied(t *testing.T) {
 	if machines := f.cloud.Machines(); len(machines) != 1 {
 		t.Errorf("there are %d machines; want the own one", len(machines))
 	}
+}
+
+// profileTags are the tags that the controller of the cluster demo gives to its instance profiles.
+func profileTags() (tags []iamtypes.Tag) {
+	for key, value := range map[string]string{"kubernetes.io/cluster/demo": "owned", "eks:eks-cluster-name": "demo", "slipway.sh/nodeclass": "default",
+		"topology.kubernetes.io/region": "us-east-1"} {
+		tags = append(tags, iamtypes.Tag{Key: aws.String(key), Value: aws.String(value)})
+	}
+	return tags
 }
 
 // TestTheQueuesPolicyIsEnforced: nobody with credentials sends to the queue, not even who may do everything, and its reader still reads.
