@@ -191,6 +191,21 @@ func TestAllIsWell(t *testing.T) {
 	}
 }
 
+// TestMessagesStay: a notice that preflight meets in the queue is the controller's a moment later, not after the queue's own half minute.
+func TestMessagesStay(t *testing.T) {
+	a := well(t)
+	now := time.Now()
+	a.sim.Now = func() time.Time { return now }
+	a.lines = []string{"send a notice"}
+	if r := a.look(t)["queue"]; r.Status != preflight.OK {
+		t.Fatalf("%+v", r)
+	}
+	now = now.Add(2 * time.Second)
+	if got := a.wire.Cloud.Take(10, time.Second); len(got) != 1 || got[0].Deliveries != 2 {
+		t.Errorf("two seconds later the queue gives %+v", got)
+	}
+}
+
 // TestEachFaultIsFound changes one thing at a time.
 func TestEachFaultIsFound(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -15,14 +15,15 @@ import (
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-// ReadQueue looks whether the interruption queue is there and can be read. A message that it meets stays in the queue, visible.
+// ReadQueue looks whether the interruption queue is there and can be read. A message that it meets is hidden from the controller for a second.
 func (s *Survey) ReadQueue(ctx context.Context) error {
 	n := &Notices{api: s.sqs, queue: s.cfg.InterruptionQueue, now: s.cfg.Now}
 	url, err := n.queueURL(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = s.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: awssdk.String(url), MaxNumberOfMessages: 1, VisibilityTimeout: 0, WaitTimeSeconds: 0})
+	// Not 0, which the SDK leaves out: the queue's own default, half a minute of a spot notice's two, would hold.
+	_, err = s.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: awssdk.String(url), MaxNumberOfMessages: 1, VisibilityTimeout: 1})
 	if err != nil {
 		return n.queueError("sqs:ReceiveMessage", err)
 	}
