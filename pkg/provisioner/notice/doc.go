@@ -11,5 +11,5 @@
 // It refuses to act on a mere rebalance recommendation (an event and a metric), and on anything that it cannot read: that is
 // counted, logged once and acknowledged, as it would come back for ever.
 //
-// It may import pkg/apis, pkg/cloud, pkg/provisioner/telemetry and controller-runtime.
+// It may import pkg/apis, pkg/cloud, pkg/provisioner/{demand,telemetry} and controller-runtime.
 package notice

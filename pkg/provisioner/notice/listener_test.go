@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -35,7 +37,10 @@ func TestASpotInterruptionIsAnnouncedFencedAndRetired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		finished := pod("finished", "node-a", 1)
 		finished.Status.Phase = "Succeeded"
-		w := newWorld(t, claim("a"), node("a"), claim("b"), node("b"), pod("train", "node-a", 1), pod("agent", "node-a", 0),
+		slice, device := pod("slice", "node-a", 0), pod("device", "node-a", 0)
+		slice.Spec.Containers[0].Resources.Limits = corev1.ResourceList{v1alpha1.ResourceMIGPrefix + "1g.5gb": resource.MustParse("1")}
+		device.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu"}}
+		w := newWorld(t, claim("a"), node("a"), claim("b"), node("b"), pod("train", "node-a", 1), slice, device, pod("agent", "node-a", 0),
 			pod("elsewhere", "node-b", 1), finished)
 		w.queue.send(spot("a", 2*time.Minute))
 		deadline := time.Now().Add(2 * time.Minute)
@@ -58,7 +63,8 @@ func TestASpotInterruptionIsAnnouncedFencedAndRetired(t *testing.T) {
 		}
 		takes := "EC2 takes this node at " + deadline.UTC().Format(time.RFC3339) + ": save your state"
 		want := []string{
-			"*v1.Node/node-a Interrupted: " + takes, "*v1.Pod/train Interrupted: " + takes, "*v1alpha1.NodeClaim/a Interrupted: " + takes,
+			"*v1.Node/node-a Interrupted: " + takes, "*v1.Pod/device Interrupted: " + takes, "*v1.Pod/slice Interrupted: " + takes,
+			"*v1.Pod/train Interrupted: " + takes, "*v1alpha1.NodeClaim/a Interrupted: " + takes,
 		}
 		slices.Sort(w.events)
 		if diff := cmp.Diff(want, w.events); diff != "" {

@@ -10,10 +10,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
-	resourcehelper "k8s.io/component-helpers/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
 // object is a pointer to an API object of type T.
@@ -164,24 +164,14 @@ func earlier(a, b *metav1.Time) bool {
 	return a != nil && (b == nil || a.Time.Before(b.Time))
 }
 
-// gpuPods are the pods on a node that ask for GPUs and have not ended.
+// gpuPods are the pods on a node that use GPUs in any form: the same for which it is drained.
 func (e *effect) gpuPods(ctx context.Context, node string) ([]corev1.Pod, error) {
 	var pods corev1.PodList
 	if err := e.cfg.Client.List(ctx, &pods, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing the pods of node %s: %w", node, err)
 	}
-	return slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
-		return p.Spec.NodeName != node || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || !asksForGPU(&p)
-	}), nil
-}
-
-func asksForGPU(p *corev1.Pod) bool {
-	for name, q := range resourcehelper.PodRequests(p, resourcehelper.PodResourcesOptions{}) {
-		if (name == v1alpha1.ResourceGPU || name == v1alpha1.ResourceAMDGPU) && !q.IsZero() {
-			return true
-		}
-	}
-	return false
+	now := e.cfg.Now()
+	return slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.Spec.NodeName != node || !demand.UsesGPU(&p, now) }), nil
 }
 
 // seconds drops what the API does not keep, so that the same time compares equal after it was read back.
