@@ -18,11 +18,12 @@ import (
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
 
-// end terminates an orphan, unless a GPU pod works on it: then its node is fenced, and its end waits for the pod's.
+// end terminates an orphan, unless a GPU pod works on it: then its end waits for the pod's. A node is fenced one sweep before it is looked at: a
+// scheduler that has not seen the fence yet may still bind a pod.
 func (s *sweep) end(ctx context.Context, i cloud.Instance) error {
 	node := s.node(i)
 	if node != nil {
-		if err := s.fence(ctx, node); err != nil {
+		if fenced, err := s.fence(ctx, node); fenced || err != nil {
 			return err
 		}
 		pod, err := s.busy(ctx, node)
@@ -55,18 +56,19 @@ func (s *sweep) node(i cloud.Instance) *corev1.Node {
 	return &s.nodes[n]
 }
 
-// fence keeps new pods off. The patch is refused if the node has changed since: taints are one list.
-func (s *sweep) fence(ctx context.Context, node *corev1.Node) error {
+// fence keeps new pods off, and answers whether they were not kept off before. The patch is refused if the node has changed since: taints are
+// one list.
+func (s *sweep) fence(ctx context.Context, node *corev1.Node) (fenced bool, err error) {
 	if slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == v1alpha1.TaintRetiring }) {
-		return nil
+		return false, nil
 	}
 	after := node.DeepCopy()
 	after.Spec.Taints = append(after.Spec.Taints, corev1.Taint{Key: v1alpha1.TaintRetiring, Effect: corev1.TaintEffectNoSchedule})
-	err := s.cfg.Client.Patch(ctx, after, client.MergeFromWithOptions(node, client.MergeFromWithOptimisticLock{}))
+	err = s.cfg.Client.Patch(ctx, after, client.MergeFromWithOptions(node, client.MergeFromWithOptimisticLock{}))
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("fencing node %s: %w", node.Name, err)
+		return false, fmt.Errorf("fencing node %s: %w", node.Name, err)
 	}
-	return nil
+	return true, nil
 }
 
 // busy answers a GPU pod that is bound to a node and has not ended, from the API server; empty: there is none.

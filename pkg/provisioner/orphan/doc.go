@@ -6,8 +6,8 @@
 // (terminated by hand, taken by the cloud) is retired with the reason Gone.
 //
 // The order of the reads makes the sweep safe: machines first, claims afterwards and from the API server. A claim is older than its
-// machine, so a machine that was seen and whose claim is not there has none. A young machine is spared all the same, and one whose
-// node has a GPU pod bound to it is fenced and left until the pod has ended.
+// machine, so a machine that was seen and whose claim is not there has none. A young machine is spared all the same; a
+// node is fenced first and looked at in the next sweep, and left until no GPU pod is bound to it.
 //
 // It decides nothing about wanted nodes, and launches nothing. It may import pkg/apis, the cloud port and demand.
 package orphan

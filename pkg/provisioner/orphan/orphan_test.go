@@ -129,11 +129,12 @@ func TestMachines(t *testing.T) {
 			y.node("n", i, gpuPod())
 			return i
 		}, time.Hour, true, false},
-		"another pod works on it": {func(y *yard) cloud.Instance {
+		"another pod works on it, fenced a sweep ago": {func(y *yard) cloud.Instance {
 			i := y.launch("u")
 			y.node("n", i, corev1.Pod{Status: corev1.PodStatus{Phase: corev1.PodRunning}})
+			y.sweepAfter(time.Hour)
 			return i
-		}, time.Hour, true, true},
+		}, 30 * time.Second, true, true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -183,6 +184,23 @@ func TestBusyOrphan(t *testing.T) {
 		}
 		if err := y.c.Get(t.Context(), client.ObjectKey{Name: "n"}, node); client.IgnoreNotFound(err) != nil || err == nil {
 			t.Errorf("its node is left: %v", err)
+		}
+	})
+}
+
+// TestBoundBesideTheFence: a scheduler that had not seen the fence yet binds a pod after the look at the node. The machine must not end under it.
+func TestBoundBesideTheFence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newYard(t)
+		i := y.launch("u")
+		y.node("n", i)
+		y.sweepAfter(2 * time.Minute)
+		late := gpuPod()
+		late.Name, late.Namespace, late.Spec.NodeName = "late", "default", "n"
+		y.must(y.c.Create(t.Context(), &late))
+		y.sweepAfter(30 * time.Second)
+		if state := y.state(i.ID); state != cloud.InstanceRunning && state != cloud.InstancePending {
+			t.Errorf("it is %s under a pod", state)
 		}
 	})
 }
