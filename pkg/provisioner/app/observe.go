@@ -36,6 +36,7 @@ func (o observer) Planned(v plan.View, d plan.Decision, took time.Duration) {
 	o.metrics.Planned(took, d.CostMicroUSDPerHour)
 	o.metrics.Expecting(inventory.Expected(v))
 	o.metrics.Decided(telemetry.DecisionLaunch, len(d.Create))
+	o.metrics.Decided(telemetry.DecisionHold, len(d.Held))
 	held := map[telemetry.HeldKey]int{}
 	for _, h := range d.Held {
 		held[telemetry.HeldKey{Provisioner: h.Provisioner, Reason: h.Reason}] += len(h.Pods)
@@ -67,7 +68,6 @@ func (o observer) Planned(v plan.View, d plan.Decision, took time.Duration) {
 
 // HeldPod tells a pod why it waits.
 func (o observer) HeldPod(p demand.Pod, h plan.Held) {
-	o.metrics.Decided(telemetry.DecisionHold, 1)
 	o.events.Held(podOf(v1alpha1.PodRef{Namespace: p.Namespace, Name: p.Name, UID: p.UID}), h.Reason, h.Message)
 }
 

@@ -75,7 +75,7 @@ func New(reg prometheus.Registerer) (*Metrics, error) {
 		planCost:    r.gauge("plan_cost_dollars_per_hour", "Price of the nodes that the latest decision launches."),
 		expected: r.gauge("expected_arrivals_per_hour",
 			"GPU pods that are expected to arrive in an hour, from what came lately; bursts are not counted."),
-		decisions:     r.counters("decisions_total", "Things decided: nodes to launch, nodes to retire, demands held.", "kind"),
+		decisions:     r.counters("decisions_total", "Things decided: nodes to launch, demands held.", "kind"),
 		claims:        r.counters("claims_total", "NodeClaims that came to this point of their life, and why.", "event", "reason"),
 		claimPhase:    r.histograms("claim_phase_seconds", "Time that NodeClaims spent in a phase that they completed.", phaseBuckets, "phase"),
 		nodes:         r.gauges("nodes", "Nodes that run, are launching or are draining.", "provisioner", "market"),
@@ -153,7 +153,6 @@ type DecisionKind string
 // The kinds of decision.
 const (
 	DecisionLaunch DecisionKind = "launch" // a claim is to be created
-	DecisionRetire DecisionKind = "retire" // a node is to go
 	DecisionHold   DecisionKind = "hold"   // a demand stays pending
 )
 
