@@ -131,13 +131,6 @@ func (b *Book) Outage(err error, at time.Time) {
 	})
 }
 
-// Recovered says that the cloud answers. Launched, Stockout and Quota imply it.
-func (b *Book) Recovered(at time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.whole.clear(at)
-}
-
 // Refused reports the error of a launch: each stockout and quota that it holds, also where several are joined. A denial, or an
 // error that holds none of cloud's, is an Outage. What says nothing about offerings (throttling, a mistake in the request, a
 // token used before) changes nothing. nil is no refusal.

@@ -174,7 +174,7 @@ func TestOutageClosesAll(t *testing.T) {
 	wantStock(t, b, v100, after(13*time.Second), -1, health.Open)
 	wantStock(t, b, t4, after(13*time.Second), 0, health.Stockout)
 	b.Outage(errors.New("timeout"), after(20*time.Second))
-	b.Recovered(after(21 * time.Second))
+	b.Launched(v100, after(21*time.Second))
 	wantStock(t, b, v100, after(21*time.Second), -1, health.Open)
 }
 

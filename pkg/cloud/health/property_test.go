@@ -79,7 +79,6 @@ func drawEvent(t *rapid.T, now time.Time) func(b *health.Book) {
 			b.Quota(&cloud.QuotaError{Market: key.Market, Bucket: cloud.QuotaBucket(key.InstanceType)}, at)
 		},
 		func(b *health.Book) { b.Outage(errors.New("no answer"), at) },
-		func(b *health.Book) { b.Recovered(at) },
 		func(b *health.Book) { b.Interrupted(key, at) },
 		func(b *health.Book) { b.Begin(token, []cloud.OfferingKey{key, t4}, now) },
 		func(b *health.Book) { b.End(token) },
