@@ -49,16 +49,22 @@ func OnAWS(ctx context.Context, cfg Config, awsConfig aws.Config) (*App, error) 
 // templateSweeper deletes launch templates that no launch has used for a day: every change of an image or a user data leaves one, and
 // an account may have 5,000.
 type templateSweeper struct {
-	fleet *aws.Fleet
-	log   logr.Logger
+	fleet interface {
+		SweepLaunchTemplates(ctx context.Context, minAge time.Duration) (deleted int, err error)
+	}
+	log logr.Logger
 }
 
-// templateAge is both the age from which on an unused launch template is deleted and the time between two looks.
-const templateAge = 24 * time.Hour
+const (
+	// templateAge is the age from which on an unused launch template is deleted.
+	templateAge = 24 * time.Hour
+	// sweepEvery is the time between two looks, far shorter than leaders live: each begins to count anew.
+	sweepEvery = 2 * time.Hour
+)
 
-// Start sweeps daily until ctx ends. It is the leader's.
+// Start sweeps until ctx ends. It is the leader's.
 func (s templateSweeper) Start(ctx context.Context) error {
-	tick := time.NewTicker(templateAge)
+	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -68,7 +74,7 @@ func (s templateSweeper) Start(ctx context.Context) error {
 		}
 		deleted, err := s.fleet.SweepLaunchTemplates(ctx, templateAge)
 		if err != nil && ctx.Err() == nil {
-			s.log.Error(err, "Sweeping launch templates; tomorrow's look tries again")
+			s.log.Error(err, "Sweeping launch templates; the next look tries again")
 		}
 		if deleted > 0 {
 			s.log.Info("Swept launch templates", "deleted", deleted)
