@@ -131,17 +131,7 @@ func (a *assembly) assemble() error {
 	a.Cloud = observe(a.Cloud, a.metrics)
 	a.classes = nodeclass.NewStore()
 	a.catalogue = inventory.NewCatalogue(a.Cloud.Catalog, a.CatalogueEvery, a.Log.WithName("catalogue"), a.degraded)
-	if a.nominator, err = nominate.New(nominate.Config{
-		Cache: a.mgr.GetCache(), Writer: act.NewNominations(a.mgr.GetClient(), a.now), Meter: a.metrics, Events: a.events,
-		Log: a.Log.WithName("nominate"), Now: a.now, Off: a.WithoutNominations,
-	}); err != nil {
-		return err
-	}
-	if a.claims, err = claim.New(claim.Config{
-		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Templates: a.classes, Catalog: a.catalogue,
-		Health: a.book, Events: a.events, Meter: a.metrics, Nominator: a.nominator, Volumes: inventory.Volumes{Reader: a.mgr.GetClient()}, Region: a.Region,
-		Deadlines: a.Deadlines, NoticeMargin: a.NoticeMargin, Now: a.now,
-	}); err != nil {
+	if err := a.lives(); err != nil {
 		return err
 	}
 	loops, err := a.loops()
@@ -152,6 +142,22 @@ func (a *assembly) assemble() error {
 		return err
 	}
 	return a.probes()
+}
+
+// lives makes who takes claims through their lives, and who tells schedulers of the nodes that open.
+func (a *assembly) lives() (err error) {
+	if a.nominator, err = nominate.New(nominate.Config{
+		Cache: a.mgr.GetCache(), Writer: act.NewNominations(a.mgr.GetClient(), a.now), Meter: a.metrics, Events: a.events,
+		Log: a.Log.WithName("nominate"), Now: a.now, Off: a.WithoutNominations,
+	}); err != nil {
+		return err
+	}
+	a.claims, err = claim.New(claim.Config{
+		Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Fleet: a.Cloud.Fleet, Templates: a.classes, Catalog: a.catalogue,
+		Health: a.book, Events: a.events, Meter: a.metrics, Nominator: a.nominator, Volumes: inventory.Volumes{Reader: a.mgr.GetClient()}, Region: a.Region,
+		Deadlines: a.Deadlines, NoticeMargin: a.NoticeMargin, Now: a.now,
+	})
+	return err
 }
 
 // observe counts and times every call through the port.

@@ -37,26 +37,11 @@ func (a *assembly) loops() (*loops, error) {
 	if err != nil {
 		return nil, err
 	}
-	spread, err := a.defaultSpread()
+	mirror, err := a.mirror(sweeper.Orphans)
 	if err != nil {
 		return nil, err
 	}
-	mirror, err := inventory.New(inventory.Config{
-		Reader: a.mgr.GetCache(), Catalogue: a.catalogue, NodeClasses: a.classes, Health: healthOf{a.book},
-		Orphans: sweeper.Orphans, Region: a.Region, Now: a.now, DefaultSpread: spread,
-	})
-	if err != nil {
-		return nil, err
-	}
-	actor := act.New(a.mgr.GetClient(), func(c v1alpha1.NodeClaim) {
-		mirror.Expect(c)
-		a.claims.Created(c.Name)
-		a.book.Begin(c.Name, offeringsOf(&c), a.now())
-	}, func(name string) {
-		mirror.Seen(name)
-		a.claims.Withdrawn(name)
-		a.book.End(name)
-	}, a.now)
+	actor := a.actor(mirror)
 	growing := grow.New(a.Windows, mirror, actor, observer{a.metrics, a.events, a.conditions, a.nominator.Follow, a.now}, a.Log.WithName("grow"))
 	growing.Decide(plan.Policy{Foresight: a.Foresight})
 	shrinking, err := shrink.New(shrink.Config{
@@ -67,11 +52,48 @@ func (a *assembly) loops() (*loops, error) {
 		return nil, err
 	}
 	a.catalogue.OnChange(growing.Wake)
-	runnables := []manager.Runnable{
+	optional, err := a.optional(growing)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range append(optional,
 		a.catalogue, a.conditions, sweeper, successor{growing, sweeper.Looked(), a.mgr.GetAPIReader(), a.mgr.GetCache(), a.Log.WithName("grow")}, shrinking, a.nominator,
 		pruner{a.book, a.now},
 		waker{a.mgr.GetCache(), wakers{grow: growing.Wake, pods: a.nominator.Saw, seen: mirror.Seen, ended: a.book.End}},
+	) {
+		if err := a.mgr.Add(r); err != nil {
+			return nil, fmt.Errorf("adding %T: %w", r, err)
+		}
 	}
+	return &loops{grow: growing, mirror: mirror}, nil
+}
+
+func (a *assembly) mirror(orphans func() []cloud.Instance) (*inventory.Mirror, error) {
+	spread, err := a.defaultSpread()
+	if err != nil {
+		return nil, err
+	}
+	return inventory.New(inventory.Config{
+		Reader: a.mgr.GetCache(), Catalogue: a.catalogue, NodeClasses: a.classes, Health: healthOf{a.book},
+		Orphans: orphans, Region: a.Region, Now: a.now, DefaultSpread: spread,
+	})
+}
+
+// actor answers who creates claims, and tells everybody who has to know of one before it can be seen.
+func (a *assembly) actor(mirror *inventory.Mirror) *act.Actor {
+	return act.New(a.mgr.GetClient(), func(c v1alpha1.NodeClaim) {
+		mirror.Expect(c)
+		a.claims.Created(c.Name)
+		a.book.Begin(c.Name, offeringsOf(&c), a.now())
+	}, func(name string) {
+		mirror.Seen(name)
+		a.claims.Withdrawn(name)
+		a.book.End(name)
+	}, a.now)
+}
+
+// optional answers what runs only where the configuration asks for it: who keeps Views, and who listens to notices.
+func (a *assembly) optional(growing *grow.Loop) (runnables []manager.Runnable, err error) {
 	if a.RecordViews != "" {
 		directory, err := record.Open(a.RecordViews, a.RecordLimits)
 		if err != nil {
@@ -91,12 +113,7 @@ func (a *assembly) loops() (*loops, error) {
 		}
 		runnables = append(runnables, listener)
 	}
-	for _, r := range runnables {
-		if err := a.mgr.Add(r); err != nil {
-			return nil, fmt.Errorf("adding %T: %w", r, err)
-		}
-	}
-	return &loops{grow: growing, mirror: mirror}, nil
+	return runnables, nil
 }
 
 // pruner lets the book of offerings forget what is long over.

@@ -54,6 +54,11 @@ func (s *scope) launch(ctx context.Context) (bool, error) {
 			return false, s.awaitReused()
 		}
 	}
+	return s.buy(ctx, fresh, doubt)
+}
+
+// buy asks the cloud for the machine: fresh, if nobody has before; in doubt, if an earlier attempt may have bought one that does not show.
+func (s *scope) buy(ctx context.Context, fresh, doubt bool) (bool, error) {
 	req, err := s.launchRequest()
 	if err != nil {
 		return false, s.launchLater(v1alpha1.ReasonNodeClassNotReady, err, doubt)
