@@ -20,6 +20,23 @@ var (
 	ErrTokenReused = errors.New("launch token was used for a different request")
 )
 
+// TerminatedError is an ErrTerminated with its reason.
+type TerminatedError struct {
+	Reason string // the cloud's own words, not empty: Client.InvalidKMSKey.InvalidState: ...
+}
+
+func (e *TerminatedError) Error() string { return ErrTerminated.Error() + ": " + e.Reason }
+
+func (e *TerminatedError) Unwrap() error { return ErrTerminated }
+
+// EndReason answers why the machine has ended that an error is about; empty: the cloud does not say, or it has not.
+func EndReason(err error) string {
+	if ended, told := errors.AsType[*TerminatedError](err); told {
+		return ended.Reason
+	}
+	return ""
+}
+
 // StockoutError: none of the choices has capacity at the moment.
 type StockoutError struct {
 	Offerings []OfferingKey // sorted; each was tried and is out of stock

@@ -44,8 +44,8 @@ type Fleet interface {
 	// Terminate asks for the end of a machine. nil means the cloud accepted; asking again is harmless.
 	// ErrGone: there is no such machine any more.
 	Terminate(ctx context.Context, instanceID string) error
-	// Instance answers one machine of this cluster by ID, also one that is shutting down. ErrTerminated (an ErrGone): it has ended,
-	// and the cloud remembers it, which it does for an hour or so. Any other ErrGone: it is not there; a machine launched a moment
+	// Instance answers one machine of this cluster by ID, also one that is shutting down. ErrTerminated (an ErrGone; a *TerminatedError
+	// where the cloud says why): it has ended, and the cloud remembers it, which it does for an hour or so. Any other ErrGone: it is not there; a machine launched a moment
 	// ago may be so for some seconds (eventual consistency).
 	Instance(ctx context.Context, instanceID string) (Instance, error)
 	// Instances answers every machine of this cluster that is not terminated, sorted by ID.
@@ -134,6 +134,7 @@ type Instance struct {
 	Claim       string
 	Provisioner string
 	State       InstanceState
+	StateReason string // why it ends, in the cloud's own words; empty: it does not end, or the cloud does not say
 	LaunchedAt  time.Time
 	ImageID     string
 }

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,6 +83,8 @@ func (f *Fleet) Instance(ctx context.Context, instanceID string) (cloud.Instance
 	switch found, known := all[instanceID]; {
 	case !known:
 		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, cloud.ErrGone)
+	case found.State == cloud.InstanceTerminated && found.StateReason != "":
+		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, &cloud.TerminatedError{Reason: found.StateReason})
 	case found.State == cloud.InstanceTerminated:
 		return cloud.Instance{}, fmt.Errorf("looking up instance %s: %w", instanceID, cloud.ErrTerminated)
 	default:
@@ -185,6 +188,9 @@ func (f *Fleet) machine(i ec2types.Instance) (cloud.Instance, bool) {
 	}
 	if i.State != nil {
 		m.State = cloud.InstanceState(i.State.Name)
+	}
+	if r := i.StateReason; r != nil {
+		m.StateReason = cmp.Or(awssdk.ToString(r.Message), awssdk.ToString(r.Code)) // the message begins with the code
 	}
 	m.ProviderID = providerID(m.Zone, m.ID)
 	return m, true

@@ -276,6 +276,32 @@ func TestInstancesAreOursAndAliveSortedByID(t *testing.T) {
 	}
 }
 
+// Why a machine has ended stands only in EC2's description of it: a key that cannot be used, a quota of volumes.
+func TestTheEndHasItsReason(t *testing.T) {
+	for name, tc := range map[string]struct {
+		said *ec2types.StateReason
+		want string
+	}{
+		"a sentence": {&ec2types.StateReason{Code: awssdk.String("Client.InternalError"), Message: awssdk.String("Client.InternalError: Client error on launch")},
+			"Client.InternalError: Client error on launch"},
+		"a code only": {&ec2types.StateReason{Code: awssdk.String("Client.VolumeLimitExceeded")}, "Client.VolumeLimitExceeded"},
+		"nothing":     {nil, ""},
+	} {
+		machine := machineOf("prod", "a", "i-1", "terminated")
+		machine.StateReason = tc.said
+		_, err := testFleet(&fakeEC2{instances: []ec2types.Instance{machine}}).Instance(t.Context(), "i-1")
+		ended, has := errors.AsType[*cloud.TerminatedError](err)
+		if !errors.Is(err, cloud.ErrTerminated) || has != (tc.want != "") || has && ended.Reason != tc.want {
+			t.Errorf("%s: got %v, want the reason %q", name, err, tc.want)
+		}
+		machine.State.Name = ec2types.InstanceStateNameShuttingDown
+		ending, err := testFleet(&fakeEC2{instances: []ec2types.Instance{machine}}).Instance(t.Context(), "i-1")
+		if err != nil || ending.StateReason != tc.want {
+			t.Errorf("%s, while it ends: got %+v, %v", name, ending, err)
+		}
+	}
+}
+
 func TestWhatIsTerminatedOrForeignIsGone(t *testing.T) {
 	for name, machine := range map[string]ec2types.Instance{
 		"terminated": machineOf("prod", "a", "i-1", "terminated"), "foreign": machineOf("other", "a", "i-1", "running"),

@@ -228,6 +228,9 @@ func terminateTwice(t *testing.T, e Env) {
 		if err == nil && i.State == cloud.InstanceTerminated {
 			t.Fatal("Instance answers a terminated machine; want ErrTerminated")
 		}
+		if ended := (*cloud.TerminatedError)(nil); errors.As(err, &ended) && ended.Reason == "" {
+			t.Fatal("Instance answers an empty reason for the end; want none, or the cloud's")
+		}
 		return errors.Is(err, cloud.ErrTerminated)
 	})
 	eventually(t, e, "the end of the listing", func() bool { return len(instances(t, e)) == 0 })

@@ -175,7 +175,7 @@ func stockouts(errs []FleetError) []cloud.OfferingKey {
 func instance(m Machine) cloud.Instance {
 	return cloud.Instance{
 		ID: m.ID, ProviderID: m.ProviderID(), OfferingKey: m.Key, Token: m.Tags[TagToken], Claim: m.Tags[TagClaim],
-		Provisioner: m.Tags[TagProvisioner], State: m.State, LaunchedAt: m.LaunchedAt, ImageID: m.Choice.ImageID,
+		Provisioner: m.Tags[TagProvisioner], State: m.State, StateReason: m.StateReason, LaunchedAt: m.LaunchedAt, ImageID: m.Choice.ImageID,
 	}
 }
 
@@ -217,7 +217,7 @@ func (c *Cloud) Instance(ctx context.Context, instanceID string) (cloud.Instance
 	case !found || !c.ours(m):
 		return cloud.Instance{}, cloud.ErrGone
 	case m.State == cloud.InstanceTerminated:
-		return cloud.Instance{}, cloud.ErrTerminated
+		return cloud.Instance{}, &cloud.TerminatedError{Reason: m.StateReason}
 	}
 	return instance(m.Machine), nil
 }

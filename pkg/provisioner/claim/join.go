@@ -117,12 +117,12 @@ func (s *scope) awaitNode(ctx context.Context) error {
 		instance, err := s.r.cfg.Fleet.Instance(ctx, id)
 		switch {
 		case errors.Is(err, cloud.ErrGone):
-			s.retire(v1alpha1.RetireGone, "instance "+id+" ended before its node joined")
+			s.retire(v1alpha1.RetireGone, "instance "+id+" ended before its node joined"+because(cloud.EndReason(err)))
 			return nil
 		case err != nil:
 			return fmt.Errorf("looking at instance %s: %w", id, err)
 		case !alive(instance):
-			s.retire(v1alpha1.RetireGone, fmt.Sprintf("instance %s is %s; its node never joined", id, instance.State))
+			s.retire(v1alpha1.RetireGone, fmt.Sprintf("instance %s is %s; its node never joined", id, instance.State)+because(instance.StateReason))
 			return nil
 		}
 		state = string(instance.State)
@@ -155,15 +155,23 @@ func (s *scope) missNode(ctx context.Context) error {
 	switch {
 	case errors.Is(err, cloud.ErrTerminated),
 		errors.Is(err, cloud.ErrGone) && s.now.Sub(s.since(v1alpha1.ConditionLaunched)) >= visibleWithin:
-		s.retire(v1alpha1.RetireGone, "instance "+s.claim.Status.InstanceID+" is gone")
+		s.retire(v1alpha1.RetireGone, "instance "+s.claim.Status.InstanceID+" is gone"+because(cloud.EndReason(err)))
 	case errors.Is(err, cloud.ErrGone):
 		s.again(pollInterval)
 	case err != nil:
 		return fmt.Errorf("looking at instance %s: %w", s.claim.Status.InstanceID, err)
 	case !alive(instance):
-		s.retire(v1alpha1.RetireGone, fmt.Sprintf("instance %s is %s", instance.ID, instance.State))
+		s.retire(v1alpha1.RetireGone, fmt.Sprintf("instance %s is %s", instance.ID, instance.State)+because(instance.StateReason))
 	default:
 		s.retire(v1alpha1.RetireDeleted, "node "+s.claim.Status.NodeName+" was deleted")
 	}
 	return nil
+}
+
+// because puts a reason behind a sentence.
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
 }

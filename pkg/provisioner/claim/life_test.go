@@ -281,12 +281,17 @@ func TestVanished(t *testing.T) {
 	cases := map[string]struct {
 		do     func(w *world)
 		reason v1alpha1.RetireReason
+		words  []string
 	}{
 		"machine terminated by hand": {func(w *world) {
 			w.must(w.cloud.Terminate(w.ctx, w.get("a").Status.InstanceID))
-		}, v1alpha1.RetireGone},
-		"node deleted by hand":  {func(w *world) { w.must(w.admin.Delete(w.ctx, w.node(w.get("a")))) }, v1alpha1.RetireDeleted},
-		"claim deleted by hand": {func(w *world) { w.remove("a") }, v1alpha1.RetireDeleted},
+		}, v1alpha1.RetireGone, nil},
+		"machine and node gone": {func(w *world) {
+			w.must(w.cloud.Terminate(w.ctx, w.get("a").Status.InstanceID))
+			w.must(w.admin.Delete(w.ctx, w.node(w.get("a"))))
+		}, v1alpha1.RetireGone, []string{"Client.UserInitiatedShutdown"}},
+		"node deleted by hand":  {func(w *world) { w.must(w.admin.Delete(w.ctx, w.node(w.get("a")))) }, v1alpha1.RetireDeleted, nil},
+		"claim deleted by hand": {func(w *world) { w.remove("a") }, v1alpha1.RetireDeleted, nil},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -297,8 +302,8 @@ func TestVanished(t *testing.T) {
 				w.pass(2 * time.Minute)
 				tc.do(w)
 				w.run("gone", 3*time.Minute, w.gone("a"))
-				if !w.told(string(tc.reason)) || w.alive() != 0 {
-					t.Errorf("want reason %s and no machine\n%s", tc.reason, w.dump())
+				if !w.told(append(tc.words, string(tc.reason))...) || w.alive() != 0 {
+					t.Errorf("want reason %s, %q and no machine\n%s", tc.reason, tc.words, w.dump())
 				}
 				w.check()
 			})
@@ -306,18 +311,23 @@ func TestVanished(t *testing.T) {
 	}
 }
 
-// TestGoneBeforeJoining: a machine that ends while its node is awaited.
+// TestGoneBeforeJoining: a machine that ends while its node is awaited. Whether it is ending or has ended when it is looked at, the cloud's reason
+// is told: a key or a quota of volumes shows nowhere else.
 func TestGoneBeforeJoining(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, options{})
-		w.inject("join never")
-		w.create("a", 1, "g4dn.xlarge")
-		w.run("launched", time.Minute, w.is("a", v1alpha1.ConditionLaunched))
-		w.pass(time.Second)
-		w.must(w.cloud.Terminate(w.ctx, w.get("a").Status.InstanceID))
-		w.run("gone", 3*time.Minute, w.gone("a"))
-		if !w.told("Gone") {
-			t.Error(w.dump())
-		}
-	})
+	for name, after := range map[string]time.Duration{"has ended": time.Second, "is ending": 59 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, options{})
+				w.inject("join never")
+				w.create("a", 1, "g4dn.xlarge")
+				w.run("launched", time.Minute, w.is("a", v1alpha1.ConditionLaunched))
+				w.pass(after)
+				w.must(w.cloud.Terminate(w.ctx, w.get("a").Status.InstanceID))
+				w.run("gone", 3*time.Minute, w.gone("a"))
+				if !w.told("Gone", "Client.UserInitiatedShutdown") {
+					t.Error(w.dump())
+				}
+			})
+		})
+	}
 }

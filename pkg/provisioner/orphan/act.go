@@ -101,7 +101,7 @@ func (s *sweep) retireGone(ctx context.Context) error {
 		_, err := s.cfg.Fleet.Instance(ctx, claim.Status.InstanceID)
 		switch {
 		case errors.Is(err, cloud.ErrGone):
-			errs = append(errs, s.gone(ctx, claim))
+			errs = append(errs, s.gone(ctx, claim, cloud.EndReason(err)))
 		case err != nil:
 			errs = append(errs, fmt.Errorf("looking at instance %s: %w", claim.Status.InstanceID, err))
 		}
@@ -124,11 +124,14 @@ func settled(claim *v1alpha1.NodeClaim) bool {
 	return ending || claim.Status.Retire != nil && claim.Status.Retire.Reason == v1alpha1.RetireGone
 }
 
-// gone notes why a claim goes, and deletes it. Both are refused if the claim has changed since it was read.
-func (s *sweep) gone(ctx context.Context, claim *v1alpha1.NodeClaim) error {
+// gone notes why a claim goes, with the cloud's reason if there is one, and deletes it. Both are refused if the claim has changed since it was read.
+func (s *sweep) gone(ctx context.Context, claim *v1alpha1.NodeClaim, reason string) error {
 	if claim.Status.Retire == nil || claim.Status.Retire.Reason != v1alpha1.RetireGone {
 		before := claim.DeepCopy()
 		message := "instance " + claim.Status.InstanceID + " does not exist any more"
+		if reason != "" {
+			message += ": " + reason
+		}
 		claim.Status.Retire = &v1alpha1.Retirement{Reason: v1alpha1.RetireGone, Message: message, Since: metav1.NewTime(s.now)}
 		err := s.cfg.Client.Status().Patch(ctx, claim, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 		if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
