@@ -105,7 +105,7 @@ func (a *assembly) optional(growing *grow.Loop) (runnables []manager.Runnable, e
 	}
 	if a.Cloud.Notices != nil {
 		listener, err := notice.New(notice.Config{
-			Source: a.Cloud.Notices, Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Health: a.book, Grow: growing,
+			Source: a.Cloud.Notices, Client: a.mgr.GetClient(), Live: a.mgr.GetAPIReader(), Machines: a.Cloud.Fleet, Health: a.book, Grow: growing,
 			Metrics: a.metrics, Events: a.events, Now: a.now,
 		})
 		if err != nil {

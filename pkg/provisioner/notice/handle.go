@@ -21,6 +21,8 @@ const (
 	// settles is how long a notice about an unknown machine comes again while claims are launching: one of them may have it, and its
 	// status not say so yet, or not any more, if the controller ended between the launch and the write.
 	settles = 2 * time.Minute
+	// reasonTimeout bounds the wait for the reason of a machine's end.
+	reasonTimeout = 3 * time.Second
 	// detailLimit is how much of a message that cannot be read is logged, in bytes.
 	detailLimit = 512
 )
@@ -131,6 +133,9 @@ func (e *effect) gone(ctx context.Context) error {
 		return err
 	}
 	message := fmt.Sprintf("machine %s is %s, and Slipway did not ask for it", e.notice.InstanceID, e.notice.State)
+	if reason := e.endReason(ctx); reason != "" {
+		message += ": " + reason
+	}
 	found, err := e.retire(ctx, v1alpha1.Retirement{Reason: v1alpha1.RetireGone, Message: message, Since: seconds(now)})
 	if err != nil || !found {
 		return err
@@ -147,6 +152,17 @@ func (e *effect) gone(ctx context.Context) error {
 		e.cfg.Events.MachineGone(node, message)
 	}
 	return nil
+}
+
+// endReason asks the cloud why the machine ends, and for the answer no longer than it takes when all is well.
+func (e *effect) endReason(ctx context.Context) string {
+	if e.cfg.Machines == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, reasonTimeout)
+	defer cancel()
+	machine, err := e.cfg.Machines.Instance(ctx, e.notice.InstanceID)
+	return cmp.Or(machine.StateReason, cloud.EndReason(err))
 }
 
 // count counts an interruption once, however often its notice comes.

@@ -35,17 +35,23 @@ type Health interface {
 // Waker is whoever launches nodes: something changed that may ask for a launch. It must not block.
 type Waker interface{ Wake() }
 
-// Config is what a Listener needs. Events may be nil; a zero Concurrency means DefaultConcurrency.
+// Machines is the cloud, which knows why a machine ends; cloud.Fleet satisfies it.
+type Machines interface {
+	Instance(ctx context.Context, instanceID string) (cloud.Instance, error)
+}
+
+// Config is what a Listener needs. Machines and Events may be nil; a zero Concurrency means DefaultConcurrency.
 type Config struct {
 	Source cloud.NoticeSource
 	// Client reads NodeClaims, Nodes and Pods from the manager's cache, and writes.
 	Client client.Client
 	// Live reads from the API server: claims that the cache does not show yet, and what to try again on after a conflict.
-	Live    client.Reader
-	Health  Health
-	Grow    Waker
-	Metrics *telemetry.Metrics
-	Events  *telemetry.Events
+	Live     client.Reader
+	Machines Machines
+	Health   Health
+	Grow     Waker
+	Metrics  *telemetry.Metrics
+	Events   *telemetry.Events
 	// Concurrency is how many notices are handled at once.
 	Concurrency int
 	Now         func() time.Time

@@ -1,6 +1,7 @@
 package notice_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -104,6 +105,41 @@ slipway_notices_total{kind="other",outcome="ignored"} 1
 			t.Errorf("events %q; want two that tell of the recommendation", w.events)
 		}
 	})
+}
+
+// lookup is the cloud, as far as it is asked for one machine.
+type lookup func(ctx context.Context) (cloud.Instance, error)
+
+func (f lookup) Instance(ctx context.Context, _ string) (cloud.Instance, error) { return f(ctx) }
+
+// An event says that a machine ends, and not why: that stands in the cloud's description of it, which nothing waits for long.
+func TestAMachinesEndHasTheCloudsReason(t *testing.T) {
+	for name, tc := range map[string]struct {
+		cloud lookup
+		want  string
+	}{
+		"is ending": {func(context.Context) (cloud.Instance, error) {
+			return cloud.Instance{StateReason: "Client.InternalError: Client error on launch"}, nil
+		}, ": Client.InternalError: Client error on launch"},
+		"has ended": {func(context.Context) (cloud.Instance, error) {
+			return cloud.Instance{}, &cloud.TerminatedError{Reason: "Client.VolumeLimitExceeded"}
+		}, ": Client.VolumeLimitExceeded"},
+		"nobody answers": {func(ctx context.Context) (cloud.Instance, error) { <-ctx.Done(); return cloud.Instance{}, ctx.Err() }, "ask for it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, claim("a"), node("a"))
+				w.config.Machines = tc.cloud
+				w.queue.send(cloud.Notice{Kind: cloud.StateChange, InstanceID: "i-a", At: time.Now(), State: cloud.InstanceTerminated})
+				stop := w.run(t)
+				time.Sleep(10 * time.Second)
+				stop()
+				if r := w.claim(t, "a").Status.Retire; r == nil || r.Reason != v1alpha1.RetireGone || !strings.HasSuffix(r.Message, tc.want) || !w.fenced(t, "a") {
+					t.Errorf("retire %+v, want Gone with %q at the end", r, tc.want)
+				}
+			})
+		})
+	}
 }
 
 func TestDuplicatesAndDisorderEndInTheEarliestDeadline(t *testing.T) {
