@@ -70,16 +70,23 @@ func (s *Survey) QueueAcceptsEvents(ctx context.Context) (bool, error) {
 	if err != nil || text == "" {
 		return false, err
 	}
-	var document struct {
-		Statement []struct {
-			Effect            string
-			Principal, Action json.RawMessage
+	return acceptsEvents(text)
+}
+
+func acceptsEvents(policy string) (bool, error) {
+	type statement struct {
+		Effect            string
+		Principal, Action json.RawMessage
+	}
+	var several struct{ Statement []statement }
+	if err := json.Unmarshal([]byte(policy), &several); err != nil {
+		var single struct{ Statement statement } // a list may be left out around one
+		if json.Unmarshal([]byte(policy), &single) != nil {
+			return false, fmt.Errorf("reading the queue's policy: %w", err)
 		}
+		several.Statement = []statement{single.Statement}
 	}
-	if err := json.Unmarshal([]byte(text), &document); err != nil {
-		return false, fmt.Errorf("reading the queue's policy: %w", err)
-	}
-	for _, one := range document.Statement {
+	for _, one := range several.Statement {
 		sends := slices.ContainsFunc(eventSending, func(action string) bool { return bytes.Contains(bytes.ToLower(one.Action), []byte(action)) })
 		anybody := bytes.Contains(one.Principal, []byte(`"*"`)) || bytes.Contains(one.Principal, []byte(`"events.amazonaws.com"`))
 		if one.Effect == "Allow" && sends && anybody {
