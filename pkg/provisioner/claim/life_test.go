@@ -64,6 +64,31 @@ func TestLife(t *testing.T) {
 	})
 }
 
+// TestAnEndIsCountedOnce: also where somebody else writes the claim just when its finalizer goes.
+func TestAnEndIsCountedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, options{})
+		w.create("a", 1, "g4dn.xlarge")
+		w.ready("a")
+		w.keptOnce = true
+		w.remove("a")
+		w.run("gone", 5*time.Minute, w.gone("a"))
+		families, err := w.registry.Gather()
+		w.must(err)
+		ends := 0.0
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == "slipway_claims_total" && m.GetLabel()[0].GetValue() == "terminated" {
+					ends += m.GetCounter().GetValue()
+				}
+			}
+		}
+		if ends != 1 || w.keptOnce {
+			t.Errorf("%g ends are counted of one claim, the other write is left: %t", ends, w.keptOnce)
+		}
+	})
+}
+
 // TestANewLeaderKnowsNoTypesAtFirst: a node that registers meanwhile waits, and then gets the labels of its type.
 func TestANewLeaderKnowsNoTypesAtFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -115,6 +115,10 @@ func (s *scope) letGo(ctx context.Context) error {
 		return s.soften(err)
 	}
 	s.r.attempts.forget(s.claim.Name, s.claim.UID)
+	if id := s.claim.Status.InstanceID; id != "" {
+		s.log.Info("Claim ended", "reason", s.claim.Status.Retire.Reason, "instance", id)
+		s.r.cfg.Meter.ClaimTerminated(s.claim.Status.Retire.Reason, s.now.Sub(s.since(v1alpha1.ConditionDrained)))
+	}
 	s.tell()
 	return nil
 }

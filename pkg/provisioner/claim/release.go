@@ -41,8 +41,6 @@ func (s *scope) release(ctx context.Context) (bool, error) {
 		}
 	}
 	s.say(corev1.EventTypeNormal, v1alpha1.EventTerminated, "instance %s is gone", s.claim.Status.InstanceID)
-	s.log.Info("Claim ended", "reason", s.claim.Status.Retire.Reason, "instance", s.claim.Status.InstanceID)
-	s.r.cfg.Meter.ClaimTerminated(s.claim.Status.Retire.Reason, s.now.Sub(s.since(v1alpha1.ConditionDrained)))
 	s.released = true
 	return true, nil
 }

@@ -41,6 +41,7 @@ type world struct {
 
 	r        *claim.Reconciler
 	registry *prometheus.Registry
+	keptOnce bool // the first patch that takes a claim's finalizer off meets another's write
 	orphans  *orphan.Loop
 	due      map[string]time.Time // claim name to when it is reconciled next
 	seen     map[string]string    // what the queue has seen of claims and nodes: kind/name to resourceVersion
