@@ -16,6 +16,9 @@ func (g *growth) allow(it *item, base *binpack.Problem) {
 	c.Allowed = g.places.world.Admits(c, g.selectable(it, required))
 	c.Room = func(place int) int { return copies(it.size, base.Bins[place-len(g.offers)].Free) }
 	c.Price = func(place int) int64 { return fits.price[place] }
+	if len(it.levels) > 1 {
+		c.Level = func(place int) int { return g.levelAt(it, place) }
+	}
 	c.Usable = binpack.NewSet(len(g.places.list))
 	if it.holding == "" {
 		copy(c.Usable, within(within(required.Offerings, fits.offers), c.Allowed))
@@ -28,6 +31,16 @@ func (g *growth) allow(it *item, base *binpack.Problem) {
 		}
 	}
 	it.barred = it.holding == "" && !usable && !empty(required.Offerings) && empty(within(required.Offerings, c.Allowed))
+}
+
+// levelAt answers the strictest level of an item that has an allowed place.
+func (g *growth) levelAt(it *item, place int) int {
+	return slices.IndexFunc(it.levels, func(l binpack.Level) bool {
+		if place < len(g.offers) {
+			return l.Offerings.Has(place)
+		}
+		return l.Bins.Has(place - len(g.offers))
+	})
 }
 
 // selectable answers the places that an item's demands select and where nobody on them keeps it off.

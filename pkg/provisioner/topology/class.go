@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -30,6 +31,8 @@ type Class struct {
 	// Price of one item on what can be bought, at least; what stands costs nothing. Room is how many items a place takes; negative: any number.
 	Price func(place int) int64
 	Room  func(place int) int
+	// Level is how far down the pods' preferences about nodes a place is, 0 the best; nil: all are alike.
+	Level func(place int) int
 	// Most bounds the items that are dealt in all, and Caps those dealt to a cell, by name: what the solver could place before. A negative
 	// Most is no bound.
 	Most int
@@ -42,8 +45,10 @@ type Cell struct {
 	Values  []string
 	Places  binpack.Set // the class's allowed places there
 	at      []int       // by key of the class: index of the value; absent if its places have none
-	room    int         // on what stands; negative: something can be bought
-	price   int64       // of an item on what can be bought
+	room    int         // on what stands; negative: any number
+	price   int64       // of an item on what can be bought, of that at the best level; 0: nothing can be
+	level   int         // the best of what can be bought
+	stands  int         // the best level of what stands
 	cap     int         // negative: none
 	dealt   int
 	covered map[*tally]cover
@@ -282,13 +287,19 @@ func both(a, b binpack.Set) binpack.Set {
 
 // offer adds what the usable places offer, some of which stand.
 func (c *Cell) offer(class *Class, standing, usable binpack.Set) {
+	c.stands = math.MaxInt
 	for place := range usable.All() {
+		level := 0
+		if class.Level != nil {
+			level = class.Level(place)
+		}
 		if standing.Has(place) {
 			if c.room >= 0 {
 				c.room += class.Room(place)
 			}
-		} else if price := class.Price(place); c.price == 0 || price < c.price {
-			c.price = max(1, price)
+			c.stands = min(c.stands, level)
+		} else if price := max(1, class.Price(place)); c.price == 0 || level < c.level || level == c.level && price < c.price {
+			c.level, c.price = level, price
 		}
 	}
 }
@@ -307,12 +318,24 @@ func (c *Cell) bound(class *Class) int {
 
 func (c *Cell) full() bool { return c.cap >= 0 && c.dealt >= c.cap }
 
+// cost is that of one item, or the sum of several's. What stands comes first, then what the pods prefer, then what is cheaper.
+type cost struct {
+	level int
+	price int64 // 0: it stands
+}
+
+func (c *cost) add(o cost) { c.level, c.price = c.level+o.level, c.price+o.price }
+
+func compareCost(a, b cost) int {
+	return cmp.Or(cmp.Compare(min(1, a.price), min(1, b.price)), cmp.Compare(a.level, b.level), cmp.Compare(a.price, b.price))
+}
+
 // cost of the next item: what stands is free until it is full.
-func (c *Cell) cost() int64 {
+func (c *Cell) cost() cost {
 	if c.dealt < c.room {
-		return 0
+		return cost{level: c.stands}
 	}
-	return c.price
+	return cost{c.level, c.price}
 }
 
 // cover tells how many of the cell's places a tally counts.

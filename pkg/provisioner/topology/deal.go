@@ -143,8 +143,9 @@ func (d *dealer) follow(p *player) {
 			if c.cap >= 0 {
 				n = min(n, c.cap)
 			}
+			bought := max(0, n-c.room)
 			r.pods.followers[v].pods += n
-			r.pods.followers[v].cost += int64(max(0, n-c.room)) * c.price
+			r.pods.followers[v].cost.add(cost{bought*c.level + (n-bought)*c.stands, int64(bought) * c.price})
 		}
 	}
 }
@@ -214,17 +215,17 @@ func (d *dealer) one(p *player) bool {
 
 // rank is what makes one cell better than another, the smaller the better.
 type rank struct {
-	followers int   // whose affinity would be served, negative
-	following int64 // what they would cost
-	thrift    int64 // cost, where that comes before balance
-	company   int   // items of the class that are there already, negative, where few domains are wanted
-	balance   int   // pods there already, by the spreads that count this class
-	cost      int64
+	followers int  // whose affinity would be served, negative
+	following cost // what they would cost
+	thrift    cost // where that comes before balance
+	company   int  // items of the class that are there already, negative, where few domains are wanted
+	balance   int  // pods there already, by the spreads that count this class
+	cost      cost
 }
 
 func compareRank(a, b rank) int {
-	return cmp.Or(cmp.Compare(a.followers, b.followers), cmp.Compare(a.following, b.following), cmp.Compare(a.thrift, b.thrift),
-		cmp.Compare(a.company, b.company), cmp.Compare(a.balance, b.balance), cmp.Compare(a.cost, b.cost))
+	return cmp.Or(cmp.Compare(a.followers, b.followers), compareCost(a.following, b.following), compareCost(a.thrift, b.thrift),
+		cmp.Compare(a.company, b.company), cmp.Compare(a.balance, b.balance), compareCost(a.cost, b.cost))
 }
 
 // best answers the best cell of those that take an item under the first so many rules; nil: none does.
@@ -253,7 +254,7 @@ func (p *player) rank(c *Cell) rank {
 			continue
 		}
 		r.followers -= count.pods.followers[v].pods
-		r.following += count.pods.followers[v].cost
+		r.following.add(count.pods.followers[v].cost)
 	}
 	for i := range p.rules {
 		if rule := &p.rules[i]; rule.kind == spread {

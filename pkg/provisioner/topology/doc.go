@@ -5,7 +5,8 @@
 // key that matters to the class: those of its own rules, and those on which the rules of others count its pods. It deals item by item, as
 // kube-scheduler binds, against the filters of v1.37 (podtopologyspread/filtering.go, interpodaffinity/filtering.go): first whom nobody
 // binds but others count, targets of affinity before those that must be near them. Among the cells that pass it takes the one whose
-// followers can be served, then the one with the fewest pods, then the cheapest. The packing then only sees places of that cell.
+// followers can be served, then the one with the fewest pods, then what stands, then what node affinity prefers, then the cheapest. The packing
+// then only sees places of that cell.
 //
 // What is about single nodes (kubernetes.io/hostname) is not dealt: Clash and Place.Refuses say who shares no node with whom, LeastPerNode
 // from what a spread over nodes is measured, and Together who shares a node because of affinity.

@@ -185,10 +185,10 @@ type tally struct {
 	followers []following
 }
 
-// following is how many pods could follow into a domain, and what they would cost there.
+// following is how many pods could follow into a domain, and what all of them would cost there.
 type following struct {
 	pods int
-	cost int64
+	cost cost
 }
 
 func newTally(c *column) *tally {
