@@ -43,7 +43,7 @@ func (g *growth) setAside() {
 		for at := range a.pods {
 			meant := promised[a.pods[at].UID]
 			if b := accepting(nominated[a.pods[at].Nominated], a.sel); b != nil {
-				meant = append([]*bin{b}, meant...)
+				meant = append([]*bin{b}, slices.DeleteFunc(slices.Clone(meant), func(m *bin) bool { return m == b })...)
 			}
 			if len(meant) > 0 {
 				promises = append(promises, promise{asked: len(all), at: at, bins: meant})
@@ -108,24 +108,74 @@ func without(pods []demand.Pod, placed map[int]bool) []demand.Pod {
 	return list
 }
 
+// queue is promises of one demand that are for bins in the same domains: what keeps one of them off these keeps all.
+type queue struct {
+	asked    int
+	promises []*promise
+}
+
+// queues puts promises into queues, in the order in which these begin. A promise for several bins is one by itself.
+func (g *growth) queues(keeper *topology.Keeper, promises []promise) []queue {
+	type key struct {
+		asked   int
+		domains string
+	}
+	var list []queue
+	at := map[key]int{}
+	for i := range promises {
+		p := &promises[i]
+		k := key{asked: p.asked}
+		if keeper != nil && len(p.bins) == 1 {
+			k.domains = keeper.Domains(p.asked, g.binAt(p.bins[0].index))
+		}
+		q, known := at[k]
+		if !known || keeper != nil && len(p.bins) > 1 {
+			q = len(list)
+			list = append(list, queue{asked: p.asked})
+			at[k] = q
+		}
+		list[q].promises = append(list[q].promises, p)
+	}
+	return list
+}
+
 // keepAll leaves pods where they were meant to go if there is room and their neighbours allow it. Who waits for another to come first (by
 // affinity, or to keep a skew small) gets a further try when somebody was placed.
 func (g *growth) keepAll(all []asked, promises []promise) {
 	keeper := g.keeper(all)
+	queues := g.queues(keeper, promises)
 	for again := true; again; {
 		again = false
-		for i := range promises {
-			p := &promises[i]
-			pod := all[p.asked].pods[p.at]
-			for _, b := range p.bins {
-				if !p.placed && g.keep(b, all[p.asked].demand, pod) && (keeper == nil || keeper.Join(p.asked, g.binAt(b.index))) {
-					b.free = b.free.Sub(all[p.asked].demand.Requests)
-					g.place(b, pod)
-					p.placed, again = true, keeper != nil
-				}
-			}
+		for i := range queues {
+			q := &queues[i]
+			before := len(q.promises)
+			q.promises = g.keepSome(keeper, &all[q.asked], q.promises)
+			again = again || keeper != nil && len(q.promises) < before
 		}
 	}
+}
+
+// keepSome places those promises of a queue that can be kept now, and answers those that may be later: room only gets less.
+func (g *growth) keepSome(keeper *topology.Keeper, of *asked, promises []*promise) []*promise {
+	var later []*promise
+	for i, p := range promises {
+		pod := of.pods[p.at]
+		p.bins = slices.DeleteFunc(p.bins, func(b *bin) bool { return !g.keep(b, of.demand, pod) })
+		joins := func(b *bin) bool { return keeper == nil || keeper.Join(p.asked, g.binAt(b.index)) }
+		if at := slices.IndexFunc(p.bins, joins); at >= 0 {
+			p.bins[at].free = p.bins[at].free.Sub(of.demand.Requests)
+			g.place(p.bins[at], pod)
+			p.placed = true
+			continue
+		}
+		if len(p.bins) == 0 {
+			continue
+		}
+		if later = append(later, p); len(p.bins) == 1 && keeper.Closed(p.asked, g.binAt(p.bins[0].index)) {
+			return append(later, promises[i+1:]...) // nobody is tried who would fail alike
+		}
+	}
+	return later
 }
 
 // keeper knows the rules about neighbours; nil if there are none.

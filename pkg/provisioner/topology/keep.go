@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -24,21 +25,37 @@ func NewKeeper(w *World, classes []Class, asks []*demand.Neighbours) *Keeper {
 // is not certain, a pod joins if it may be in any of them, and is counted in all.
 func (k *Keeper) Join(class, place int) bool {
 	p, at := k.dealer.players[class], &k.world.places[place]
-	n := k.asks[class]
-	cell := &Cell{Places: binpack.NewSet(len(k.world.places)), covered: map[*tally]cover{}}
-	for _, key := range p.keys {
-		cell.at = append(cell.at, k.world.column(key).at[place])
-	}
-	if at.Refuses(n) || !k.joinsNode(p.Class, n, at) || p.broken(cell.at, p.hard) != passes || p.mayMeet(cell.at, place) ||
+	n, domains := k.asks[class], k.domains(class, place)
+	if p.broken(domains, p.hard) != passes || at.Refuses(n) || !k.joinsNode(p.Class, n, at) || p.mayMeet(domains, place) ||
 		k.world.repelled(p.Chosen, place) {
 		return false
 	}
+	cell := &Cell{at: domains, Places: binpack.NewSet(len(k.world.places)), covered: map[*tally]cover{}}
 	cell.Places.Add(place)
 	p.put(cell, 1)
-	p.putAround(cell.at, place)
+	p.putAround(domains, place)
 	at.Hold(n)
 	k.world.repel(n.Apart, place)
 	return true
+}
+
+// domains answers the place's domain for each key that matters to a class.
+func (k *Keeper) domains(class, place int) []int {
+	p := k.dealer.players[class]
+	at := make([]int, len(p.keys))
+	for i, key := range p.keys {
+		at[i] = k.world.column(key).at[place]
+	}
+	return at
+}
+
+// Domains is equal for places that are in the same domains, as far as they matter to a class.
+func (k *Keeper) Domains(class, place int) string { return fmt.Sprint(k.domains(class, place)) }
+
+// Closed tells whether the rules about domains keep a pod of a class off a place, and so off all with equal Domains, as things are now.
+func (k *Keeper) Closed(class, place int) bool {
+	p := k.dealer.players[class]
+	return p.broken(k.domains(class, place), p.hard) != passes
 }
 
 // mayMeet tells whether a place whose domain is not certain may turn out to be in one that the class's anti-affinity rules out.
