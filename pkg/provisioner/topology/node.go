@@ -60,13 +60,16 @@ func (w *World) Runs(selector demand.SelectorKey) bool {
 // LeastPerNode is the global minimum of a spread of a class over nodes that stand: the fewest pods on any node that counts; 0 if none
 // does, or fewer than its MinDomains.
 func (w *World) LeastPerNode(c *Class, s demand.Spread) int {
-	eligible := w.eligible(c, s)
 	least, seen := 0, 0
-	for i := range w.places {
-		if !w.places[i].Stands || !eligible.Has(i) {
+	for i := range w.eligibleOnce(c, s).All() {
+		if !w.places[i].Stands {
 			continue
 		}
-		if n := w.places[i].Lasting[s.Selector]; seen == 0 || n < least {
+		n := w.places[i].Lasting[s.Selector]
+		if n == 0 {
+			return 0
+		}
+		if seen == 0 || n < least {
 			least = n
 		}
 		seen++
@@ -79,5 +82,5 @@ func (w *World) LeastPerNode(c *Class, s demand.Spread) int {
 
 // Eligible tells whether what is bought at a place would count for a spread of the class.
 func (w *World) Eligible(c *Class, s demand.Spread, place int) bool {
-	return w.eligible(c, s).Has(place)
+	return w.eligibleOnce(c, s).Has(place)
 }

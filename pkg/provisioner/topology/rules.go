@@ -91,6 +91,18 @@ func (w *World) KeepsOff(labels map[string]string, chosen []demand.SelectorKey) 
 	return false
 }
 
+// eligibleOnce remembers what eligible answers, for who asks place by place or pod by pod.
+func (w *World) eligibleOnce(c *Class, s demand.Spread) binpack.Set {
+	key := classSpread{c, s}
+	set, known := w.eligibles[key]
+	if !known {
+		set = w.eligible(c, s)
+		w.eligibles[key] = set
+	}
+	return set
+}
+
+// eligible answers the places that count for a spread of a class.
 func (w *World) eligible(c *Class, s demand.Spread) binpack.Set {
 	set := binpack.NewSet(len(w.places))
 	var selected, tolerated binpack.Set

@@ -34,12 +34,19 @@ type World struct {
 	// standing are the places that stand; partitions are cells as they are for every class, by their keys.
 	standing   binpack.Set
 	partitions map[string][]*domains
+	eligibles  map[classSpread]binpack.Set
+}
+
+// classSpread is a spread of one class.
+type classSpread struct {
+	class  *Class
+	spread demand.Spread
 }
 
 // NewWorld takes the places; nobody changes them while the World is in use.
 func NewWorld(places []Place) *World {
 	w := &World{places: places, columns: map[string]*column{}, repels: map[demand.Term]*tally{}, partitions: map[string][]*domains{},
-		standing: binpack.NewSet(len(places))}
+		eligibles: map[classSpread]binpack.Set{}, standing: binpack.NewSet(len(places))}
 	for i := range places {
 		if places[i].Stands {
 			w.standing.Add(i)
