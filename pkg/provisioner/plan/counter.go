@@ -86,7 +86,7 @@ func (g *growth) count(s *stage, l *lessons) {
 	}
 }
 
-// boundAlone writes the spread as MaxPerNode if one item asks and no bin has counted pods.
+// boundAlone writes the spread as MaxPerNode if one item asks, and each bin has room for as many of it as a new node, or for none.
 func (s *stage) boundAlone(g *growth, c *counter) bool {
 	it := s.portions[c.askers[0]].item
 	each := it.class.Chosen[c.selector]
@@ -98,16 +98,24 @@ func (s *stage) boundAlone(g *growth, c *counter) bool {
 			return false
 		}
 	}
+	most, full := max(1, c.skew/each), binpack.NewSet(len(g.bins))
 	for b := range g.bins {
-		if at := g.binAt(b); it.class.Allowed.Has(at) && g.places.list[at].Lasting[c.selector] > 0 {
+		at := g.binAt(b)
+		there := g.places.list[at].Lasting[c.selector]
+		if there == 0 || !it.class.Allowed.Has(at) {
+			continue
+		}
+		if there+each <= c.skew {
 			return false
 		}
+		full.Add(b)
 	}
 	for _, i := range c.askers {
 		d := &s.problem.Demands[i]
-		if most := max(1, c.skew/each); d.MaxPerNode == 0 || most < d.MaxPerNode {
+		if d.MaxPerNode == 0 || most < d.MaxPerNode {
 			d.MaxPerNode = most
 		}
+		s.keepOff(i, full)
 	}
 	return true
 }
@@ -131,25 +139,22 @@ func (s *stage) addResource(g *growth, c *counter, asks binpack.Set) {
 		if asks.Has(i) {
 			each = s.portions[i].item.class.Chosen[c.selector]
 			if each == 0 {
-				s.keepOff(i, c, room)
+				s.keepFrom(i, c, room)
 			}
 		}
 		d.Size = append(slices.Clip(d.Size), int64(each))
 	}
 }
 
-// keepOff keeps an item that asks without being counted from bins and items with more counted pods than it bears.
-func (s *stage) keepOff(i int, c *counter, room []int) {
-	d := &s.problem.Demands[i]
-	for level := range d.Levels {
-		bins := slices.Clone(d.Levels[level].Bins)
-		for b, left := range room {
-			if left < 0 && bins.Has(b) {
-				bins[b/64] &^= 1 << (b % 64)
-			}
+// keepFrom keeps an item that asks without being counted from bins and items with more counted pods than it bears.
+func (s *stage) keepFrom(i int, c *counter, room []int) {
+	over := binpack.NewSet(len(room))
+	for b, left := range room {
+		if left < 0 {
+			over.Add(b)
 		}
-		d.Levels[level].Bins = bins
 	}
+	s.keepOff(i, over)
 	counted := binpack.NewSet(len(s.portions))
 	for o, p := range s.portions {
 		if p.item.class.Chosen[c.selector] > 0 {
@@ -157,6 +162,22 @@ func (s *stage) keepOff(i int, c *counter, room []int) {
 		}
 	}
 	s.apart(i, counted)
+}
+
+// keepOff keeps a portion off bins.
+func (s *stage) keepOff(i int, bins binpack.Set) {
+	if empty(bins) {
+		return
+	}
+	levels := s.problem.Demands[i].Levels
+	for l := range levels {
+		levels[l].Bins = slices.Clone(levels[l].Bins)
+		for b := range bins.All() {
+			if levels[l].Bins.Has(b) {
+				levels[l].Bins[b/64] &^= 1 << (b % 64)
+			}
+		}
+	}
 }
 
 // apart keeps a portion from sharing nodes with others; its own index in the set bounds it to one per node.
