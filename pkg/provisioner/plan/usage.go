@@ -43,34 +43,40 @@ func Usage(t cloud.InstanceType, priceMicroUSDPerHour int64) corev1.ResourceList
 	return list
 }
 
+// mostAmount is more of anything than can be used or reserved, in any unit. Larger amounts are cut to it: a limit of ten trillion dollars per
+// hour, or of 8Ei of memory, is none, not 0.
+const mostAmount = 1 << 60
+
 // amount reads a quantity of a limit in the integer unit in which it is added up: micro-dollars, milli-cores, MiB, else units.
 // Fractions are rounded up, so that usage is never understated.
 func amount(name corev1.ResourceName, q resource.Quantity) int64 {
+	scale := scaleOf(name)
+	if q.Cmp(*resource.NewScaledQuantity(mostAmount, scale)) >= 0 {
+		return mostAmount
+	}
+	n := q.ScaledValue(scale)
+	if name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage {
+		return (n + 1<<20 - 1) >> 20
+	}
+	return n
+}
+
+func scaleOf(name corev1.ResourceName) resource.Scale {
 	switch name {
 	case v1alpha1.LimitCostPerHour:
-		return q.ScaledValue(resource.Micro)
+		return resource.Micro
 	case corev1.ResourceCPU:
-		return q.MilliValue()
-	case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
-		return (q.Value() + 1<<20 - 1) >> 20
-	default:
-		return q.Value()
+		return resource.Milli
 	}
+	return 0
 }
 
 // limitAmount is amount for a ceiling: fractions are rounded down.
 func limitAmount(name corev1.ResourceName, q resource.Quantity) int64 {
 	up := amount(name, q)
-	var back resource.Quantity
-	switch name {
-	case v1alpha1.LimitCostPerHour:
-		back = *resource.NewScaledQuantity(up, resource.Micro)
-	case corev1.ResourceCPU:
-		back = *resource.NewMilliQuantity(up, resource.DecimalSI)
-	case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
+	back := *resource.NewScaledQuantity(up, scaleOf(name))
+	if up < mostAmount && (name == corev1.ResourceMemory || name == corev1.ResourceEphemeralStorage) {
 		back = *resource.NewQuantity(up<<20, resource.BinarySI)
-	default:
-		back = *resource.NewQuantity(up, resource.DecimalSI)
 	}
 	if back.Cmp(q) > 0 {
 		return up - 1

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
@@ -61,5 +62,25 @@ func TestAllocatable(t *testing.T) {
 	}
 	if _, has := Allocatable(kind, nil, Disk{RootVolumeGiB: 100})[corev1.ResourceName("amd.com/gpu")]; has {
 		t.Error("g4dn.xlarge has an AMD GPU")
+	}
+}
+
+// TestLimitAmount: what is written to mean no limit at all means that, however large.
+func TestLimitAmount(t *testing.T) {
+	for text, want := range map[string][4]int64{ // of dollars, cores, bytes and GPUs
+		"1":     {1_000_000, 1000, 0, 1},
+		"1500m": {1_500_000, 1500, 0, 1},
+		"3Mi":   {3 << 20 * 1_000_000, 3 << 20 * 1000, 3, 3 << 20},
+		"1e12":  {1e18, 1e15, 953_674, 1e12},
+		"1e13":  {mostAmount, 1e16, 9_536_743, 1e13},
+		"1e16":  {mostAmount, mostAmount, 9_536_743_164, 1e16},
+		"1Ei":   {mostAmount, mostAmount, mostAmount, mostAmount},
+		"1e30":  {mostAmount, mostAmount, mostAmount, mostAmount},
+	} {
+		for i, name := range []corev1.ResourceName{v1alpha1.LimitCostPerHour, corev1.ResourceCPU, corev1.ResourceMemory, v1alpha1.LimitGPU} {
+			if got := limitAmount(name, resource.MustParse(text)); got != want[i] {
+				t.Errorf("a limit of %s %s is %d, want %d", text, name, got, want[i])
+			}
+		}
 	}
 }
