@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -140,25 +141,31 @@ func checkPod(pod *corev1.Pod) error {
 	if len(pod.Spec.Containers) == 0 {
 		return fmt.Errorf("spec.containers: at least one is required")
 	}
-	for field, list := range map[string][]corev1.Container{"containers": pod.Spec.Containers, "initContainers": pod.Spec.InitContainers} {
+	check := func(field string, list []corev1.Container) error {
 		for i := range list {
 			if err := checkResources(fmt.Sprintf("spec.%s[%d].resources", field, i), &list[i].Resources); err != nil {
 				return err
 			}
 		}
+		return nil
 	}
-	return nil
+	return cmp.Or(check("initContainers", pod.Spec.InitContainers), check("containers", pod.Spec.Containers))
 }
 
 func checkResources(field string, r *corev1.ResourceRequirements) error {
-	for which, list := range map[string]corev1.ResourceList{"limits": r.Limits, "requests": r.Requests} {
-		for name, q := range list {
-			if q.Sign() < 0 || q.CmpInt64(math.MaxInt64) > 0 {
+	check := func(which string, list corev1.ResourceList) error {
+		for _, name := range slices.Sorted(maps.Keys(list)) {
+			if q := list[name]; q.Sign() < 0 || q.CmpInt64(math.MaxInt64) > 0 {
 				return fmt.Errorf("%s.%s[%s]: %s is no amount", field, which, name, q.String())
 			}
 		}
+		return nil
 	}
-	for name, request := range r.Requests {
+	if err := cmp.Or(check("limits", r.Limits), check("requests", r.Requests)); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
+		request := r.Requests[name]
 		if limit, limited := r.Limits[name]; limited && request.Cmp(limit) > 0 {
 			return fmt.Errorf("%s.requests[%s]: %s is above the limit of %s", field, name, request.String(), limit.String())
 		}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 )
@@ -282,5 +284,21 @@ status:
 	}
 	if len(r.Existing) != 1 || r.Existing[0].GPU.Used != 3 || r.Existing[0].GPU.Count != 4 || fmt.Sprint(r.Existing[0].Pods) != "[{Pod/a 1 2}]" {
 		t.Errorf("existing: %+v", r.Existing)
+	}
+}
+
+// TestCheckPod: of several things that are wrong the same is told each time.
+func TestCheckPod(t *testing.T) {
+	wrong := corev1.ResourceRequirements{Limits: corev1.ResourceList{}, Requests: corev1.ResourceList{}}
+	for _, name := range []corev1.ResourceName{"cpu", "ephemeral-storage", "memory", "nvidia.com/gpu"} {
+		wrong.Limits[name], wrong.Requests[name] = resource.MustParse("-1"), resource.MustParse("-2")
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
+	pod.Spec.Containers = []corev1.Container{{Resources: wrong}}
+	pod.Spec.InitContainers = pod.Spec.Containers
+	for range 64 {
+		if err, want := checkPod(pod), "spec.initContainers[0].resources.limits[cpu]: -1 is no amount"; err == nil || err.Error() != want {
+			t.Fatalf("got %v, want %s", err, want)
+		}
 	}
 }
