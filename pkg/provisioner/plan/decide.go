@@ -83,7 +83,7 @@ type packing struct {
 // mostDealtTwice is how many items, in kinds, are dealt in a second way if that makes a difference: more of them fill domains evenly or not.
 const mostDealtTwice = 256
 
-// cheapest packs what is dealt evenly and, where a skew leaves a choice, what is dealt to few domains, and answers the cheaper of the two.
+// cheapest packs what is dealt evenly and, where a skew leaves a choice, what is dealt to few domains, and answers which serves more or is cheaper.
 func (p *packing) cheapest() (answer, error) {
 	items, lonely := p.items(&p.base, p.absent, nil)
 	even, err := p.rounds(items, lonely)
@@ -95,7 +95,7 @@ func (p *packing) cheapest() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if few.solved.CostMicroUSDPerHour < even.solved.CostMicroUSDPerHour && few.noWorse(&even) {
+	if few.noWorse(&even) && (few.unserved() < even.unserved() || few.solved.CostMicroUSDPerHour < even.solved.CostMicroUSDPerHour) {
 		return few, nil
 	}
 	p.few = false
@@ -108,6 +108,9 @@ func (p *packing) dealsOtherwise(items []item) bool {
 		return false
 	}
 	classes := classesOf(items)
+	for i := range classes {
+		classes[i].Caps, classes[i].Most = nil, -1 // what was learnt from one way of dealing is not about the other
+	}
 	p.places.world.Open(binpack.NewSet(len(p.offers)))
 	same := func(a, b topology.Part) bool {
 		return a.Class == b.Class && a.Count == b.Count && (a.Cell == nil) == (b.Cell == nil) && (a.Cell == nil || a.Cell.Name == b.Cell.Name)
