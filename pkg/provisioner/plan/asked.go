@@ -17,6 +17,7 @@ type asked struct {
 	demand *demand.Demand
 	pods   []demand.Pod
 	sel    *nodeChoice
+	levels []binpack.Level // found once, see growth.levels; nil: not yet
 }
 
 // promise is a pod that has been meant for a place.

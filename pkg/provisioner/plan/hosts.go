@@ -26,7 +26,10 @@ func (g *growth) hosts(base *binpack.Problem, granted map[softRule]bool) *hosts 
 		classes: make([]topology.Class, n), near: make([]demand.SelectorKey, n)}
 	for i := range g.asked {
 		d := g.asked[i].demand
-		h.levels[i], h.sizes[i], h.classes[i] = g.levels(&g.asked[i]), vector(d.Requests, g.names), g.granted(i, granted)
+		if g.asked[i].levels == nil {
+			g.asked[i].levels = g.levels(&g.asked[i])
+		}
+		h.levels[i], h.sizes[i], h.classes[i] = g.asked[i].levels, vector(d.Requests, g.names), g.granted(i, granted)
 		h.near[i] = topology.NearHost(&d.Neighbours)
 		for _, w := range h.classes[i].Preferred {
 			if h.near[i] == "" && w.Weight > 0 && w.TopologyKey == topology.Hostname {
