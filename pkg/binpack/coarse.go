@@ -62,7 +62,7 @@ func (g *generator) hosts() []int {
 			}
 		}
 		if at >= 0 {
-			loss = (g.m.y[at] - g.m.y[i]) * float64(g.left[i])
+			loss = float64((g.m.y[at] - g.m.y[i]) * float64(g.left[i]))
 		}
 		return at, loss
 	}
