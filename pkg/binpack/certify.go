@@ -11,8 +11,8 @@ type proof struct {
 	bound        float64 // what it proves for the generator's pods, about
 }
 
-// certify makes a proof of worths between the master's duals and those of the best proof so far: candidate by candidate, where contents may be worth more than slack above the price, worths
-// are lowered until they are not. They only get lower, so what is proven for one candidate stays so. Farley (1990) divides all worths by
+// certify makes a proof of worths between the master's duals and those of the best proof so far: candidate by candidate, where contents may
+// be worth more than slack above the price, worths are lowered until they are not. They only get lower, so what is proven for one candidate stays so. Farley (1990) divides all worths by
 // the worst ratio; here only the items that can be in such contents pay. known, if not nil, is what contents of each candidate are worth at the
 // most at these worths before they are lowered.
 func (g *generator) certify(smooth float64, known []int64) {

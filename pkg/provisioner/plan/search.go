@@ -13,8 +13,8 @@ import (
 	"github.com/slipway-sh/slipway/pkg/provisioner/topology"
 )
 
-// search looks for what would have served a held demand, and for what could have been bought instead of what is. It sees what the decision leaves of stock and limits, claims debited with the
-// most that their choices take, as the next decision will see it.
+// search looks for what would have served a held demand, and for what could have been bought instead of what is. It sees what the decision
+// leaves of stock and limits, claims debited with the most that their choices take, as the next decision will see it.
 type search struct {
 	g       *growth
 	p       *binpack.Problem

@@ -92,8 +92,8 @@ func (p *pool) allowing(labels map[string]string) []Change {
 	return changes
 }
 
-// allowed answers the offering that a demand would get if a Provisioner's requirements allowed it, of those where its neighbours let it go: the fewest changes, then weight, price and
-// name. Only a pod that asks for nothing that is larger, and only what could be bought at once, unless nothing that is on offer is accepted or
+// allowed answers the offering that a demand would get if a Provisioner's requirements allowed it, of those where its neighbours let it go: the
+// fewest changes, then weight, price and name. Only a pod that asks for nothing that is larger, and only what could be bought at once, unless nothing that is on offer is accepted or
 // large enough. O(excluded).
 func (s *search) allowed(d *demand.Demand, size binpack.Vector, lets func(*offer) bool, anything bool) (Miss, bool) {
 	e := s.beyondRequirements()

@@ -47,7 +47,8 @@ func (d *dealer) left(p *player, n int) Left {
 	}
 	most := passes
 	for _, rule := range slices.Sorted(maps.Keys(all)) {
-		if most == passes || cmp.Or(cmp.Compare(open[rule], open[most]), cmp.Compare(all[rule], all[most])) >= 0 { // of equals the later: where it breaks, the others hold
+		// Of equals the later: where it breaks, the others hold.
+		if most == passes || cmp.Or(cmp.Compare(open[rule], open[most]), cmp.Compare(all[rule], all[most])) >= 0 {
 			most = rule
 		}
 	}
