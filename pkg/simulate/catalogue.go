@@ -54,16 +54,18 @@ type CatalogueGPU struct {
 	MemoryMiB    int64  `json:"memoryMiB"` // per GPU
 }
 
-// EmbeddedCatalogue answers the facts in the program for a region, to be written to a file and changed.
+// EmbeddedCatalogue answers the facts in the program for a region, to be written to a file and changed. Types have no zones where those of the region
+// are not known.
 func EmbeddedCatalogue(region string) (CatalogueFile, error) {
-	facts := catalogue.Embedded()
-	if err := knownRegion(facts, region); err != nil {
+	if err := validRegion(region); err != nil {
 		return CatalogueFile{}, err
 	}
+	facts := catalogue.Embedded()
+	anywhere := len(facts.Zones[region]) == 0
 	var file CatalogueFile
 	for _, t := range facts.Types {
 		price, priced := facts.OnDemandMicroUSD[t.Name]
-		if zones := facts.Zones[region][t.Name]; priced && len(zones) > 0 {
+		if zones := facts.Zones[region][t.Name]; priced && (anywhere || len(zones) > 0) {
 			file.Types = append(file.Types, CatalogueType{
 				Name: t.Name, Architecture: t.Architecture, CPUManufacturer: t.CPUManufacturer, VCPUs: t.VCPUs, MemoryMiB: t.MemoryMiB,
 				GPU:         CatalogueGPU{t.GPU.Name, t.GPU.Manufacturer, t.GPU.Count, t.GPU.MemoryMiB},
@@ -74,13 +76,6 @@ func EmbeddedCatalogue(region string) (CatalogueFile, error) {
 		}
 	}
 	return file, nil
-}
-
-func knownRegion(facts catalogue.Facts, region string) error {
-	if _, known := facts.Zones[region]; !known {
-		return fmt.Errorf("region %q: its zones are not known; use one of %s", region, strings.Join(slices.Sorted(maps.Keys(facts.Zones)), ", "))
-	}
-	return nil
 }
 
 // ReadCatalogue reads a CatalogueFile, JSON or YAML. The error joins everything that is wrong, by type and field.

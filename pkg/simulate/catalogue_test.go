@@ -44,8 +44,8 @@ func TestCatalogueComesBack(t *testing.T) {
 	if diff := cmp.Diff(marshal(t, want), marshal(t, got)); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := EmbeddedCatalogue("mars-1"); err == nil || !strings.Contains(err.Error(), "us-east-1") {
-		t.Errorf("an unknown region: %v", err)
+	if _, err := EmbeddedCatalogue("mars-1"); err == nil || !strings.Contains(err.Error(), "such as eu-west-1") {
+		t.Errorf("what is no region: %v", err)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -105,43 +104,20 @@ func (g *gathering) assume(format string, args ...any) {
 	g.assumed[fmt.Sprintf(format, args...)] = true
 }
 
-// region settles which region is simulated.
-func (g *gathering) region(ctx context.Context) error {
-	var nodes corev1.NodeList
-	if err := g.world.List(ctx, &nodes); err != nil {
-		return err
-	}
-	regions := distinct(nodes.Items, func(n corev1.Node) string { return n.Labels[corev1.LabelTopologyRegion] })
-	switch {
-	case g.Region != "":
-	case len(regions) == 1:
-		g.Region = regions[0]
-	case len(regions) > 1:
-		return fmt.Errorf("the nodes are in several regions (%s): choose one with --region", strings.Join(regions, ", "))
-	default:
-		g.Region = DefaultRegion
-		g.assume("The region is %s", g.Region)
-	}
-	return nil
-}
-
 // snapshot answers what is sold in the region, and its zones.
-func (g *gathering) snapshot() (cloud.Snapshot, []string, error) {
-	facts := catalogue.Embedded()
+func (g *gathering) snapshot(ctx context.Context) (cloud.Snapshot, []string, error) {
+	facts, err := g.facts(ctx)
+	if err != nil {
+		return cloud.Snapshot{}, nil, err
+	}
 	zones := zonesOf(facts, g.Region)
 	if g.Catalogue != nil {
 		s := g.Catalogue.snapshot(zones)
 		zones = distinct(s.Offerings, func(o cloud.Offering) string { return o.Zone })
-		if len(s.Offerings) == 0 {
-			return s, nil, fmt.Errorf("the catalogue sells nothing in %s: its types name no zones, and those of the region are not known", g.Region)
-		}
 		if slices.ContainsFunc(g.Catalogue.Types, func(t CatalogueType) bool { return t.SpotPerHour == "" }) {
 			g.assume("Spot prices that neither the catalogue nor --prices gives are estimates (about 0.3 of on-demand)")
 		}
 		return s, zones, nil
-	}
-	if err := knownRegion(facts, g.Region); err != nil {
-		return cloud.Snapshot{}, nil, err
 	}
 	g.assume("Prices are on-demand list prices of %s, %s, and spot prices are estimates (about 0.3 of on-demand) where --prices gives none",
 		facts.PriceRegion, facts.AsOf)
@@ -161,7 +137,7 @@ func zonesOf(facts catalogue.Facts, region string) []string {
 
 // view looks at the world as the controller does.
 func (g *gathering) view(ctx context.Context) (plan.View, error) {
-	snapshot, zones, err := g.snapshot()
+	snapshot, zones, err := g.snapshot(ctx)
 	if err != nil {
 		return plan.View{}, err
 	}
