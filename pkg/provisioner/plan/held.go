@@ -61,6 +61,8 @@ type stuck struct {
 	takes func(labels map[string]string) bool
 	blame topology.Blame
 	full  []*topology.Cell
+	// lacking is what the machine that comes nearest has nothing of.
+	lacking []Change
 }
 
 // holdSolved records what the solver could not place. Where selection leaves an offer and neighbours none, these are why.
@@ -106,7 +108,6 @@ func (h *Held) count(reason v1alpha1.Reason, by int) {
 
 // message is the one text about a held demand, in events, conditions and answers: what is in the way, what would help, the counts.
 func (s *search) message(k *stuck, h *Held) string {
-	d := k.demand
 	if k.blame.Rule == topology.RuleSpread && h.Reason != v1alpha1.HeldConstraint {
 		return s.g.blame(k.blame, because(k.why.Reason)) + h.Remedy("") + h.Counts()
 	}
@@ -114,18 +115,18 @@ func (s *search) message(k *stuck, h *Held) string {
 	if k.blame.Rule != "" && h.Reason != v1alpha1.HeldConstraint {
 		where = k.blame.Rule + " leaves the pod " + cellNames(k.full) + " only: "
 	}
-	return where + s.reasoned(d, h)
+	return where + s.reasoned(k, h)
 }
 
 // reasoned is a message where no rule about neighbours is in the way.
-func (s *search) reasoned(d *demand.Demand, h *Held) string {
+func (s *search) reasoned(k *stuck, h *Held) string {
 	switch h.Reason {
 	case v1alpha1.HeldNoProvisioner:
 		return s.g.noProvisioner() + h.Remedy("")
 	case v1alpha1.HeldConstraint:
-		return s.noOffering(d) + s.g.notReady() + h.Remedy("; change the pod, or a Provisioner's requirements") + h.Counts()
+		return s.noOffering(k.demand) + s.g.notReady() + h.Remedy("; change the pod, or a Provisioner's requirements") + h.Counts()
 	case v1alpha1.HeldNoShape:
-		return h.tooLarge() + h.Counts()
+		return h.tooLarge(k.lacking) + h.Counts()
 	case v1alpha1.HeldLimit, v1alpha1.HeldDraining:
 		return h.overLimit() + h.Counts()
 	case v1alpha1.HeldGang:

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,11 @@ type Miss struct {
 	Offering             cloud.OfferingKey
 	PriceMicroUSDPerHour int64
 	Changes              []Change // at least one
+}
+
+// lacking is what the machine has nothing of. To ask for none of it would be another pod, and is no remedy.
+func (m Miss) lacking() []Change {
+	return slices.DeleteFunc(slices.Clone(m.Changes), func(c Change) bool { return c.Kind != AskLess || c.Have > 0 })
 }
 
 // ChangeKind is what would have to be otherwise.

@@ -220,7 +220,10 @@ func (s *search) nearest(k *stuck) (misses []Miss, reason v1alpha1.Reason, many 
 		}
 	case binpack.ReasonNoShape:
 		if k.why.Nearest >= 0 {
-			misses = append(misses, s.miss(k.demand, k.size, k.why.Nearest, nil))
+			m := s.miss(k.demand, k.size, k.why.Nearest, nil)
+			if k.lacking = m.lacking(); len(k.lacking) == 0 {
+				misses = append(misses, m)
+			}
 		}
 	case binpack.ReasonStockout, binpack.ReasonQuota, binpack.ReasonOutage:
 		if at := s.reopening(k.open, count); at >= 0 {

@@ -156,21 +156,31 @@ func (h *Held) Counts() string {
 	return fmt.Sprintf(" [%d offerings: %s]", h.Offers, strings.Join(items, ", "))
 }
 
-// tooLarge says what of a pod is too large for every type that it may use.
-func (h *Held) tooLarge() string {
+// tooLarge says what of a pod is too large for every type that it may use, or what the nearest type has nothing of.
+func (h *Held) tooLarge(lacking []Change) string {
+	which := "a Provisioner"
+	if h.Provisioner != "" {
+		which = "Provisioner " + h.Provisioner
+	}
+	if len(lacking) > 0 {
+		return "no instance type that the pod may use has " + strings.Join(needs(lacking), " and ") + h.Remedy("") + "; allow types that do in " + which
+	}
 	var asks []string
 	if len(h.Misses) > 0 {
-		for _, c := range h.Misses[0].Changes {
-			if c.Kind == AskLess {
-				asks = append(asks, show(c.Resource, c.Need))
-			}
+		asks = needs(h.Misses[0].Changes)
+	}
+	return "no instance type that the pod may use is large enough" + list(" for ", asks) + h.Remedy("") + "; ask for less, or allow larger types in " + which
+}
+
+// needs writes what a pod asks too much of.
+func needs(changes []Change) []string {
+	var asks []string
+	for _, c := range changes {
+		if c.Kind == AskLess {
+			asks = append(asks, show(c.Resource, c.Need))
 		}
 	}
-	text := "no instance type that the pod may use is large enough" + list(" for ", asks) + h.Remedy("")
-	if h.Provisioner == "" {
-		return text + "; ask for less, or allow larger types in a Provisioner"
-	}
-	return text + "; ask for less, or allow larger types in Provisioner " + h.Provisioner
+	return asks
 }
 
 // overLimit says which limit is in the way, and what takes it.
@@ -190,7 +200,7 @@ func (h *Held) closed() string {
 	case v1alpha1.HeldQuota:
 		return "the account's quota for what the pod fits is used up" + h.Remedy("") + "; ask for a higher one in Service Quotas"
 	case v1alpha1.HeldOutage:
-		return "EC2 does not answer, or denies, what the pod needs" + h.Remedy("") + "; see the log of the controller and the role it runs under"
+		return "EC2 does not answer, or denies, what the pod needs" + h.Remedy("") + "; slipway preflight says which call is denied, and the log of the controller what EC2 answered"
 	default:
 		return "EC2 has no capacity at the moment for anything that the pod fits" + h.Remedy("") +
 			"; allow more instance types, zones or markets to have more chances"
