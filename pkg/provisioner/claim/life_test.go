@@ -174,6 +174,25 @@ func TestNodeWithoutGPUsIsNotOpened(t *testing.T) {
 	}
 }
 
+// TestMissingDevicePluginIsNamedSoon: the claim's condition says what is wrong long before the deadline ends the node.
+func TestMissingDevicePluginIsNamedSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, options{})
+		w.inject("gpu never")
+		w.create("a", 8, "p3.16xlarge")
+		w.run("joined", time.Minute, w.is("a", v1alpha1.ConditionJoined))
+		w.run("named", 4*time.Minute, func() bool {
+			w.cni()
+			c := meta.FindStatusCondition(w.get("a").Status.Conditions, v1alpha1.ConditionReady)
+			return c != nil && c.Reason == string(v1alpha1.ReasonWaitingForGPUs) && strings.Contains(c.Message, "no device plugin runs on it")
+		})
+		if r := w.get("a").Status.Retire; r != nil {
+			t.Errorf("the node goes already: %+v", r)
+		}
+		w.check()
+	})
+}
+
 func TestStartupTaintIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, options{})

@@ -181,7 +181,10 @@ func (s *scope) shown(node *corev1.Node) string {
 	return fmt.Sprintf("%d of %d %s", s.gpusOn(node), s.claim.Spec.GPUs, s.gpuResource())
 }
 
-// awaitReady waits for the obstacle to go, until the deadline; then it names the cause.
+// gpuPatience is how long a device plugin may take before what keeps it is looked for and said: images are pulled, drivers load.
+const gpuPatience = 2 * time.Minute
+
+// awaitReady waits for the obstacle to go, until the deadline.
 func (s *scope) awaitReady(ctx context.Context, node *corev1.Node, o obstacle) error {
 	// The clock starts when the node joined, and anew when it was deleted and registered again.
 	start := s.now
@@ -189,19 +192,20 @@ func (s *scope) awaitReady(ctx context.Context, node *corev1.Node, o obstacle) e
 		start = c.LastTransitionTime.Time
 	}
 	left := start.Add(s.r.cfg.Deadlines.Ready).Sub(s.now)
-	if left > 0 {
-		s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, o.reason, o.message)
-		s.again(min(left, lookInterval))
-		return nil
-	}
-	message := fmt.Sprintf("not ready within %s: %s", s.r.cfg.Deadlines.Ready, o.message)
-	if o.reason == v1alpha1.ReasonWaitingForGPUs {
+	message := o.message
+	if o.reason == v1alpha1.ReasonWaitingForGPUs && (left <= 0 || s.now.Sub(start) >= gpuPatience) {
 		cause, err := s.diagnoseGPUs(ctx, node)
 		if err != nil {
 			return err
 		}
 		message += "; " + cause
 	}
+	if left > 0 {
+		s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, o.reason, message)
+		s.again(min(left, lookInterval))
+		return nil
+	}
+	message = fmt.Sprintf("not ready within %s: %s", s.r.cfg.Deadlines.Ready, message)
 	s.set(v1alpha1.ConditionReady, metav1.ConditionFalse, o.reason, message)
 	s.r.cfg.Meter.ClaimNeverReady(o.reason)
 	s.retire(v1alpha1.RetireNeverReady, message)
