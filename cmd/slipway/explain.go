@@ -46,18 +46,26 @@ func explainCommand() *cobra.Command {
 	}
 	f.register(cmd.PersistentFlags())
 	pod := &cobra.Command{
-		Use: "pod NAME", Short: "Why it waits, or what is on its way for it", Args: cobra.ExactArgs(1),
+		Use: "pod NAME", Short: "Why it waits, or what is on its way for it", Args: oneName,
 		Example: "  slipway explain pod train-0 -n research\n  slipway explain pod train-0 -o json --view 2026-11-01T12-00-00Z.json.gz",
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, f.pod, args[0]) },
 	}
 	pod.Flags().StringVarP(&f.namespace, "namespace", "n", "", "namespace of the pod; empty: that of the kubeconfig's context")
 	node := &cobra.Command{
-		Use: "node NAME", Short: "Why it is the one it is, and what keeps it; NAME is that of the Node or of the NodeClaim", Args: cobra.ExactArgs(1),
+		Use: "node NAME", Short: "Why it is the one it is, and what keeps it; NAME is that of the Node or of the NodeClaim", Args: oneName,
 		Example: "  slipway explain node ip-10-0-12-34.ec2.internal\n  slipway explain node gpu-0123456789",
 		RunE:    func(cmd *cobra.Command, args []string) error { return f.run(cmd, f.node, args[0]) },
 	}
 	cmd.AddCommand(pod, node)
 	return cmd
+}
+
+// oneName wants one name, and says of what.
+func oneName(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("there are %d names: want one, as in %s", len(args), cmd.UseLine())
+	}
+	return nil
 }
 
 func (f *explainFlags) register(flags *pflag.FlagSet) {

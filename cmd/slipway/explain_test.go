@@ -87,7 +87,7 @@ func TestExplainRefuses(t *testing.T) {
 		"node or NodeClaim nothing":          {"node", "nothing", "--view", file},
 		"reading a recorded View":            {"pod", "train", "--view", filepath.Join(t.TempDir(), "gone")},
 		"set --kubeconfig or --context":      {"node", "n", "--context", "elsewhere"},
-		"accepts 1 arg(s), received 0":       {"pod"},
+		"want one, as in explain pod NAME":   {"pod"},
 		"no such file or directory":          {"pod", "x", "--kubeconfig", filepath.Join(t.TempDir(), "gone")},
 		"unknown command \"claim\" for \"ex": {"claim", "x"},
 	} {

@@ -26,6 +26,9 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
+	})
 	root.AddCommand(controllerCommand(), explainCommand(), simulateCommand(), preflightCommand(), viewsCommand(), importCommand())
 	err := root.ExecuteContext(ctx)
 	if errors.Is(err, errHeld) {

@@ -48,7 +48,7 @@ Nodes, Namespaces, volumes, priority and runtime classes are heeded where they a
 
 Exit code: 0 every pod has a place, 2 some are held, 1 an error, or a recorded View gave another decision.`
 
-const simulateExamples = `  slipway simulate -f examples
+const simulateExamples = `  slipway simulate -f examples/workloads
   kubectl get pods,nodes -A -o json | slipway simulate -f - -f provisioner.yaml
   slipway simulate --cluster -f new-training-job.yaml --stockout 'p4d.24xlarge/*/spot'
   slipway simulate -f manifests --html plan.html

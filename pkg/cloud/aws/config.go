@@ -49,7 +49,7 @@ type Config struct {
 func (c Config) Validate() error {
 	var errs []error
 	if len(c.ClusterName) < 1 || len(c.ClusterName) > 100 {
-		errs = append(errs, errors.New("cluster name: must have 1 to 100 characters; set it to the name of the EKS cluster"))
+		errs = append(errs, errors.New("cluster name: must have 1 to 100 characters; say which EKS cluster (--cluster-name)"))
 	}
 	if c.ServiceCIDR != "" {
 		if _, _, err := net.ParseCIDR(c.ServiceCIDR); err != nil {

@@ -119,7 +119,7 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 		change func(t *testing.T, c *Config)
 		want   string
 	}{
-		"no name":    {func(_ *testing.T, c *Config) { c.ClusterName = "" }, "set it to the name of the EKS cluster"},
+		"no name":    {func(_ *testing.T, c *Config) { c.ClusterName = "" }, "say which EKS cluster"},
 		"bad CIDR":   {func(_ *testing.T, c *Config) { c.ServiceCIDR = "10.0.0.0" }, "invalid CIDR address"},
 		"bad k8s":    {func(_ *testing.T, c *Config) { c.KubernetesVersion = "v1.37.2" }, "not of the form 1.37"},
 		"no region":  {func(t *testing.T, _ *Config) { t.Setenv("AWS_REGION", "") }, "set AWS_REGION"},
