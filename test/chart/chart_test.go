@@ -144,6 +144,8 @@ func TestRefused(t *testing.T) {
 		"{clusterName: a, clusterEndpoint: 'http://a'}":            "clusterEndpoint",
 		"{clusterName: a, karpenterCompat: {enabled: maybe}}":      "karpenterCompat",
 		"{clusterName: a, metrics: {port: 80}}":                    "metrics",
+		"{clusterName: a, metrics: {port: 8081}}":                  "metrics.port and health.port are both 8081",
+		"{clusterName: a, image: {tag: a b}}":                      "/image/tag",
 		"{clusterName: a, serviceAccount: {create: false}}":        "serviceAccount.name",
 		"{clusterName: a, defaultSpreadConstraints: [{skew: 1}]}":  "defaultSpreadConstraints",
 		"{clusterName: a, recordViews: {enabled: true, bytes: 1}}": "recordViews",
