@@ -89,6 +89,11 @@ func (s *story) alone() {
 	if all := s.Machines(s.T, s.Title); len(all) != 1 {
 		s.Errorf("%d machines were bought for one pod", len(all))
 	}
+	s.settings()
+}
+
+// settings gives the release the rest of its values, among them what the cluster gave its pods until now.
+func (s *story) settings() {
 	for _, kind := range []string{"MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"} {
 		o := &unstructured.Unstructured{}
 		o.SetAPIVersion("admissionregistration.k8s.io/v1")

@@ -61,9 +61,13 @@ func TestMain(m *testing.M) {
 // lives through; last, what is left when Slipway goes.
 func TestE2E(t *testing.T) {
 	w := open(t)
-	w.tell(t, "install", (*story).install)
+	if !w.tell(t, "install", (*story).install) {
+		w.told(t, "install", (*story).install) // whatever -run chooses stands on it
+	}
 	w.watch(t)
-	w.tell(t, "alone", (*story).alone)
+	if !w.tell(t, "alone", (*story).alone) {
+		w.told(t, "settings", (*story).settings)
+	}
 	w.tell(t, "preflight", (*story).preflight)
 	t.Run("together", func(t *testing.T) {
 		for name, tell := range map[string]func(*story){
@@ -169,12 +173,17 @@ func (w *site) values() map[string]any {
 	}
 }
 
-// tell is a story as a test of its own.
-func (w *site) tell(t *testing.T, name string, story func(*story)) {
+// tell is a story as a test of its own. It answers whether it was told: -run may leave it out.
+func (w *site) tell(t *testing.T, name string, tell func(*story)) bool {
 	t.Helper()
-	if !t.Run(name, func(t *testing.T) { w.told(t, name, story) }) {
+	chosen := false
+	if !t.Run(name, func(t *testing.T) {
+		chosen = true
+		w.told(t, name, tell)
+	}) {
 		t.FailNow()
 	}
+	return chosen
 }
 
 // told tells a story in a namespace of its own, with a Provisioner of its own. If it fails all that is known goes to test/e2e/out.
