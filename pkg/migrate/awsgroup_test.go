@@ -48,6 +48,30 @@ func TestImportGroupsGolden(t *testing.T) {
 	}
 }
 
+// AWS prints fields that are not set with nothing in them. That is no loss; what Slipway does not know is one, whether something is in it or not.
+func TestFieldsWithNothingInThem(t *testing.T) {
+	documents, err := ReadGroups("g.json", strings.NewReader(`{"nodegroup": {"nodegroupName": "a", "clusterName": "c", "instanceTypes": ["g5.xlarge"],
+		"nodeRole": "arn:aws:iam::1:role/r", "subnets": ["subnet-0123456789abcdef0"], "amiType": "AL2023_x86_64_NVIDIA", "scalingConfig": {"maxSize": 1},
+		"labels": {}, "taints": [], "tags": {}, "novelty": {}, "novelties": []}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := Import(documents, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]Outcome{"labels": LeftOut, "taints": LeftOut, "tags": LeftOut, "novelty": NotCarried, "novelties": NotCarried}
+	for _, e := range result.Reports[0].Entries {
+		if outcome, ok := want[e.Field]; ok && e.Outcome != outcome {
+			t.Errorf("%s: %s, %q, want %s", e.Field, e.Outcome, e.Message, outcome)
+		}
+		delete(want, e.Field)
+	}
+	if len(want) > 0 {
+		t.Errorf("nothing is said of %v", want)
+	}
+}
+
 func TestReadGroupsRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"nodegroup: {}": "ask aws for --output json",

@@ -103,6 +103,17 @@ func isContainer(v any) bool {
 	return false
 }
 
+// empty tells whether a leaf is a map or a list with nothing in it.
+func (l leaf) empty() bool {
+	switch v := l.value.(type) {
+	case map[string]any:
+		return len(v) == 0
+	case []any:
+		return len(v) == 0
+	}
+	return false
+}
+
 // ledger keeps account of the leaves of one source.
 type ledger struct {
 	leaves  []leaf
@@ -204,11 +215,16 @@ func (l *ledger) close(rules []Rule) []Entry {
 		e := Entry{Outcome: NotCarried, Message: unknown}
 		if r := things[i].rule; r != nil {
 			e = Entry{Outcome: r.Outcome, Ours: r.Ours, Message: r.Message}
+		} else if l.leaves[i].empty() && within(rules, fields[i]) {
+			e = Entry{Outcome: LeftOut, Message: nothing}
 		}
 		l.enter(e, fields[i], together[things[i]])
 	}
 	return l.sorted()
 }
+
+// nothing is the message about a known field with nothing in it, as AWS prints those that are not set.
+const nothing = "there is nothing in it"
 
 // unknown is the message about a leaf that no rule is about.
 const unknown = "Slipway knows no such field: see what it does, and whether anything here does the same"

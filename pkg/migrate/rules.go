@@ -63,6 +63,14 @@ func find(rules []Rule, leaf path) (*Rule, path) {
 	return nil, nil
 }
 
+// within tells whether a rule is about something in a field.
+func within(rules []Rule, field path) bool {
+	return slices.ContainsFunc(rules, func(r Rule) bool {
+		pattern := strings.Split(r.Field, ".")
+		return len(pattern) > len(field) && matches(pattern[:len(field)], field)
+	})
+}
+
 // matches tells whether a path begins as a pattern says.
 func matches(pattern []string, p path) bool {
 	if len(p) < len(pattern) {
