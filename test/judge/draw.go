@@ -47,10 +47,27 @@ type draw struct {
 
 // worldOf answers the world of a seed, with about a third of the features that it may have.
 func worldOf(seed uint64, may ...feature) *world {
-	d := &draw{Rand: rand.New(rand.NewPCG(seed, 0x51)), on: map[feature]bool{}}
+	d := newDraw(seed)
 	for _, f := range may {
 		d.on[f] = d.chance(max(35, 100-15*len(may)))
 	}
+	return d.everything()
+}
+
+// worldWith answers a world of a seed that has the features.
+func worldWith(seed uint64, features ...feature) *world {
+	d := newDraw(seed)
+	for _, f := range features {
+		d.on[f] = true
+	}
+	return d.everything()
+}
+
+func newDraw(seed uint64) *draw {
+	return &draw{Rand: rand.New(rand.NewPCG(seed, 0x51)), on: map[feature]bool{}}
+}
+
+func (d *draw) everything() *world {
 	d.market()
 	d.namespaces()
 	d.provisioners()
@@ -189,8 +206,8 @@ func (d *draw) provisioners() {
 		if d.often(taints, 20) {
 			spec.Template.StartupTaints = []corev1.Taint{{Key: "starting", Effect: corev1.TaintEffectNoSchedule}}
 		}
-		if d.often(sizes, 20) {
-			few := int32(3 + d.IntN(6))
+		if d.often(sizes, 40) {
+			few := int32(1 + d.IntN(6))
 			spec.Template.Kubelet = &v1alpha1.Kubelet{MaxPods: &few}
 		}
 		d.add(p, "pool")

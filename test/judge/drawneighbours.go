@@ -35,22 +35,24 @@ func (d *draw) choice(p *corev1.Pod) *metav1.LabelSelector {
 func (d *draw) spread(p *corev1.Pod) corev1.TopologySpreadConstraint {
 	c := corev1.TopologySpreadConstraint{TopologyKey: d.domain(), MaxSkew: int32(pick(d, 1, 1, 2, 3)), LabelSelector: d.choice(p),
 		WhenUnsatisfiable: corev1.DoNotSchedule}
-	if d.chance(25) {
+	if d.chance(40) { // as most people write it
+		c.TopologyKey, c.MaxSkew, c.LabelSelector = corev1.LabelTopologyZone, 1, &metav1.LabelSelector{MatchLabels: map[string]string{"app": p.Labels["app"]}}
+	} else if d.chance(25) {
 		c.WhenUnsatisfiable = corev1.ScheduleAnyway
 	} else if d.chance(25) {
 		domains := int32(1 + d.IntN(4))
 		c.MinDomains = &domains
 	}
 	policy := func() *corev1.NodeInclusionPolicy {
-		if d.chance(60) {
+		if d.chance(40) {
 			return nil
 		}
 		return new(pick(d, corev1.NodeInclusionPolicyHonor, corev1.NodeInclusionPolicyIgnore))
 	}
 	c.NodeAffinityPolicy, c.NodeTaintsPolicy = policy(), policy()
-	if c.LabelSelector != nil && d.chance(25) {
+	if c.LabelSelector != nil && d.chance(35) {
 		c.MatchLabelKeys = []string{hash}
-		if d.chance(50) { // since 1.34 the API server spells it out
+		if d.chance(30) { // since 1.34 the API server spells it out
 			c.LabelSelector = narrowed(c.LabelSelector, metav1.LabelSelectorOpIn, p)
 		}
 	}

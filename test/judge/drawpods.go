@@ -14,7 +14,7 @@ const hash = "pod-template-hash"
 
 // template draws what the pods of one workload have in common. They have no name yet.
 func (d *draw) template(name string) *corev1.Pod {
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pick(d, spaces...), Labels: map[string]string{
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pick(d, append(spaces, spaces[0])...), Labels: map[string]string{
 		"app": pick(d, "a", "b", "c"), "tier": pick(d, "x", "y"), hash: name}}}
 	spec := &p.Spec
 	d.resources(spec)
@@ -31,6 +31,7 @@ func (d *draw) template(name string) *corev1.Pod {
 		for range 1 + d.IntN(2) {
 			spec.TopologySpreadConstraints = appendSpread(spec.TopologySpreadConstraints, d.spread(p))
 		}
+		d.elsewhere(spec)
 	}
 	d.affinity(p)
 	if d.often(ports, 50) {
@@ -85,15 +86,16 @@ func (d *draw) resources(spec *corev1.PodSpec) {
 		list[v1alpha1.ResourceEFA] = resource.MustParse("1")
 		spec.Containers[0].Resources.Limits[v1alpha1.ResourceEFA] = resource.MustParse("1")
 	}
-	if d.chance(30) {
-		init := corev1.Container{Name: "init", Resources: corev1.ResourceRequirements{Requests: amounts("cpu", "3", "memory", "2Gi")}}
+	if d.chance(50) {
+		init := corev1.Container{Name: "init", Resources: corev1.ResourceRequirements{
+			Requests: amounts("cpu", pick(d, "1", "3", "9"), "memory", pick(d, "2Gi", "8Gi", "25Gi"))}}
 		if always := corev1.ContainerRestartPolicyAlways; d.chance(50) {
 			init.RestartPolicy = &always
 		}
 		spec.InitContainers = append(spec.InitContainers, init)
 	}
-	if d.chance(20) {
-		spec.Overhead = amounts("cpu", "250m", "memory", "120Mi")
+	if d.chance(30) {
+		spec.Overhead = pick(d, amounts("cpu", "250m", "memory", "120Mi"), amounts("cpu", "2", "memory", "6Gi"))
 	}
 }
 
@@ -119,6 +121,19 @@ func (d *draw) selection(spec *corev1.PodSpec) {
 	}
 	if node.RequiredDuringSchedulingIgnoredDuringExecution != nil || len(node.PreferredDuringSchedulingIgnoredDuringExecution) > 0 {
 		spec.Affinity = &corev1.Affinity{NodeAffinity: node}
+	}
+}
+
+// elsewhere makes a spread count domains that the pods do not go to, or not count them: some of the nodes that there are do not suit.
+func (d *draw) elsewhere(spec *corev1.PodSpec) {
+	if d.often(selectors, 60) {
+		spec.NodeSelector = nil
+		spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+			NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{
+				Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpNotIn, Values: []string{pick(d, d.zones...)}}}}}}}}
+	}
+	if d.often(taints, 60) {
+		spec.Tolerations = nil
 	}
 }
 

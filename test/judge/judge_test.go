@@ -70,7 +70,7 @@ func asked(list string) []feature {
 // judgeOnce judges one world. What it finds is an error of the test, with the smallest world that shows it.
 func judgeOnce(t *testing.T, w *world, seed uint64, total *tally) verdict {
 	t.Helper()
-	v, err := judge(t.Context(), w, seed, nil)
+	v, err := judge(t.Context(), w, seed, bug{})
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}
@@ -101,7 +101,7 @@ func kind(fault string) string {
 }
 
 func faultsOf(ctx context.Context, w *world, seed uint64) []string {
-	v, err := judge(ctx, w, seed, nil)
+	v, err := judge(ctx, w, seed, bug{})
 	if err != nil {
 		return nil // another fault
 	}

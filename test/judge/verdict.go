@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 )
 
@@ -15,17 +17,34 @@ type verdict struct {
 	missed   []miss   // pods held for a constraint that have a place
 }
 
-// spoil changes what was gathered before it is planned with: a planted bug.
-type spoil func(*plan.View)
+// bug is planted to see whether kube-scheduler notices. The zero value is none.
+type bug struct {
+	misread func(client.Object) // changes a copy of an object before it is gathered: a field that is not looked at
+	spoil   func(*plan.View)    // changes what was gathered before it is planned with
+}
+
+// view is what is gathered of a world with the bug.
+func (b *bug) view(ctx context.Context, w *world) (plan.View, error) {
+	if b.misread != nil {
+		copies := make([]client.Object, len(w.objects))
+		for i, o := range w.objects {
+			copies[i] = o.DeepCopyObject().(client.Object)
+			b.misread(copies[i])
+		}
+		w = w.with(copies)
+	}
+	view, err := w.view(ctx)
+	if err == nil && b.spoil != nil {
+		b.spoil(&view)
+	}
+	return view, err
+}
 
 // judge gathers the world, plans, and asks kube-scheduler about every answer.
-func judge(ctx context.Context, w *world, seed uint64, bug spoil) (verdict, error) {
-	view, err := w.view(ctx)
+func judge(ctx context.Context, w *world, seed uint64, b bug) (verdict, error) {
+	view, err := b.view(ctx, w)
 	if err != nil {
 		return verdict{}, fmt.Errorf("gathering: %w", err)
-	}
-	if bug != nil {
-		bug(&view)
 	}
 	decision, err := plan.Grow(view, plan.Policy{Steps: 300})
 	if err != nil {
