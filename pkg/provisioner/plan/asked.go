@@ -206,6 +206,7 @@ func (g *growth) class(d *demand.Demand) topology.Class {
 	}
 	c.Selected = func() binpack.Set { return g.selecting(d) }
 	c.Tolerated = func() binpack.Set { return g.tolerating(d) }
+	c.SelectedAs = func(place, labels int) bool { return g.selectingAs(d, place, labels) }
 	return c
 }
 

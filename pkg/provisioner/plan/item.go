@@ -95,6 +95,8 @@ func (h *hosts) together(shares []topology.Share) (string, topology.Class) {
 			all.Preferred = union(all.Preferred, c.Preferred)
 			all.Priority = max(all.Priority, c.Priority)
 			all.Selected, all.Tolerated = both(all.Selected, c.Selected), both(all.Tolerated, c.Tolerated)
+			before := all.SelectedAs
+			all.SelectedAs = func(place, labels int) bool { return before(place, labels) && c.SelectedAs(place, labels) }
 		}
 		for selector := range c.Chosen {
 			all.Chosen[selector] += s.Pods

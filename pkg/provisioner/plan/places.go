@@ -120,7 +120,7 @@ func (g *growth) binAt(b int) int { return len(g.offers) + b }
 // selecting answers the places whose labels and name a demand's node selector and required node affinity accept, as a topology spread counts
 // nodes: where volumes are is not looked at. What may turn out to be accepted is in it.
 func (g *growth) selecting(d *demand.Demand) binpack.Set {
-	only := demand.Selection{NodeSelector: d.Select.NodeSelector, Required: d.Select.Required}
+	only := nodesOnly(d)
 	print := ""
 	if len(only.NodeSelector) > 0 || only.Required != nil {
 		text, _ := json.Marshal(only) // of strings: no error
@@ -140,6 +140,16 @@ func (g *growth) selecting(d *demand.Demand) binpack.Set {
 	})
 	g.places.selected[print] = set
 	return set
+}
+
+func nodesOnly(d *demand.Demand) demand.Selection {
+	return demand.Selection{NodeSelector: d.Select.NodeSelector, Required: d.Select.Required}
+}
+
+// selectingAs tells whether a bin whose labels are not certain is one that selecting accepts if it turns out to have those of an index.
+func (g *growth) selectingAs(d *demand.Demand, place, labels int) bool {
+	only := nodesOnly(d)
+	return only.Matcher().Matches(g.places.list[place].Labels[labels], nil)
 }
 
 // tolerating answers the places whose taints a demand tolerates.

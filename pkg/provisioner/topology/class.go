@@ -28,6 +28,9 @@ type Class struct {
 	Allowed, Usable binpack.Set
 	// Selected are the places that node affinity accepts, Tolerated those whose taints are tolerated. Asked only if a spread looks at them.
 	Selected, Tolerated func() binpack.Set
+	// SelectedAs tells whether node affinity accepts a place of Selected if it turns out to have the label set of that index. Asked only of
+	// places that have several.
+	SelectedAs func(place, labels int) bool
 	// Price of one item on what can be bought, at least; what stands costs nothing. Room is how many items a place takes; negative: any number.
 	Price func(place int) int64
 	Room  func(place int) int

@@ -107,6 +107,13 @@ func TestDeal(t *testing.T) {
 			func(w *World) []Class { return []Class{class(w, 7, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 3, "y": 2, "z": 2}}, nil},
 		"pods that run count": {[]Place{node("x", holds{"a": 2}), offer("x"), offer("y"), offer("z")},
 			func(w *World) []Class { return []Class{class(w, 3, spreading(by(1, 0)))} }, false, []map[string]int{{"y": 2, "z": 1}}, nil},
+		"what comes may be where they do not want to be, and would not count": {[]Place{coming("x", "y"), offer("y")},
+			func(w *World) []Class {
+				only := func(c *Class) { c.SelectedAs = func(_, labels int) bool { return labels == 1 } }
+				return []Class{class(w, 3, spreading(by(1, 0)), only)}
+			}, false, []map[string]int{{"y": 3}}, nil},
+		"what comes may be where it counts": {[]Place{coming("x", "y"), offer("y")},
+			func(w *World) []Class { return []Class{class(w, 3, spreading(by(1, 0)))} }, false, []map[string]int{{"y": 1}}, map[int]string{0: RuleSpread}},
 		"pods that leave do not": {[]Place{{Labels: []map[string]string{labelled("x")}, Stands: true, Chosen: holds{"a": 2}}, offer("y")},
 			func(w *World) []Class { return []Class{class(w, 2, spreading(by(1, 0)))} }, false, []map[string]int{{"x": 1, "y": 1}}, nil},
 		"too few domains": {[]Place{offer("x"), offer("y")},

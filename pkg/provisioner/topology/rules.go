@@ -2,6 +2,7 @@ package topology
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -21,6 +22,7 @@ type table struct {
 type spreadKey struct {
 	term     demand.Term
 	eligible string
+	narrowed string
 }
 
 func newTable(w *World) *table {
@@ -60,12 +62,13 @@ func (tb *table) repelOf(term demand.Term) *tally {
 // constraints, and that its policies for node affinity and taints let in.
 func (tb *table) spreadOf(c *Class, s demand.Spread) *tally {
 	eligible := tb.world.eligible(c, s)
-	key := spreadKey{s.Term, print(eligible)}
+	narrowed := tb.world.narrowed(c, s, eligible)
+	key := spreadKey{s.Term, print(eligible), fmt.Sprint(narrowed)} // maps are printed in the order of their keys
 	if t := tb.spreads[key]; t != nil {
 		return t
 	}
 	t := newTally(tb.world.column(s.TopologyKey))
-	t.eligible = eligible
+	t.eligible, t.narrowed = eligible, narrowed
 	for i := range tb.world.places {
 		if !tb.world.stands(i) || !eligible.Has(i) {
 			continue
@@ -125,6 +128,29 @@ func (w *World) eligible(c *Class, s demand.Spread) binpack.Set {
 		}
 	}
 	return set
+}
+
+// narrowed answers, for the eligible places whose domain is not certain, the domains in which they would count: where a place turns out to be what
+// node affinity does not accept, kube-scheduler sees no domain. Nil: nothing is narrowed.
+func (w *World) narrowed(c *Class, s demand.Spread, eligible binpack.Set) map[int][]int {
+	col := w.column(s.TopologyKey)
+	if s.AnyNode || c.SelectedAs == nil || len(col.maybe) == 0 {
+		return nil
+	}
+	list := map[int][]int{}
+	for place := range col.maybe {
+		if !eligible.Has(place) {
+			continue
+		}
+		list[place] = []int{}
+		for n, labels := range w.places[place].Labels {
+			value, has := labels[s.TopologyKey]
+			if v := col.index[value]; has && c.SelectedAs(place, n) && !slices.Contains(list[place], v) {
+				list[place] = append(list[place], v)
+			}
+		}
+	}
+	return list
 }
 
 // TogetherAtMost answers how many chosen pods may come to one domain of the usable places together by a spread of a class over other than

@@ -187,7 +187,8 @@ type tally struct {
 	bound        bool   // pods have been dealt by that
 	known        bool   // seen and min, the fewest pods of those, are up to date
 	seen, min    int
-	eligible     binpack.Set // the places that count; nil: all
+	eligible     binpack.Set   // the places that count; nil: all
+	narrowed     map[int][]int // by place that is unsure: the values with which it counts; absent: all that it may have
 	// followers is, for each domain, what the classes that must be near the pods counted here would make of it.
 	followers []following
 }
@@ -209,10 +210,18 @@ func (t *tally) add(place, lo, hi int) {
 	case v >= 0:
 		t.put(v, lo, hi)
 	case v == unsure:
-		for _, v := range t.maybe[place] {
+		for _, v := range t.may(place) {
 			t.put(v, 0, hi)
 		}
 	}
+}
+
+// may answers the domains in which a place that is unsure may count.
+func (t *tally) may(place int) []int {
+	if values, narrowed := t.narrowed[place]; narrowed {
+		return values
+	}
+	return t.maybe[place]
 }
 
 func (t *tally) put(v, lo, hi int) {
@@ -229,7 +238,7 @@ func (t *tally) stand(place int) {
 	if v := t.at[place]; v >= 0 {
 		t.stands[v] = true
 	}
-	for _, v := range t.maybe[place] {
+	for _, v := range t.may(place) {
 		t.stands[v] = true
 	}
 }
