@@ -39,7 +39,7 @@ func (d *draw) cluster(templates []*corev1.Pod) {
 func (d *draw) node() *corev1.Node {
 	kind := pick(d, d.types...)
 	key := cloud.OfferingKey{InstanceType: kind.Name, Zone: pick(d, d.offerings...).Zone, Market: pick(d, cloud.Spot, cloud.OnDemand)}
-	n := newNode(kind, key, nil, plan.Allocatable(kind, nil, plan.Disk{RootVolumeGiB: rootGiB}))
+	n := newNode(kind, key, nil, offered(kind, nil))
 	if d.chance(10) {
 		delete(n.Labels, corev1.LabelTopologyZone)
 	}
@@ -65,7 +65,7 @@ func (d *draw) node() *corev1.Node {
 }
 
 // newNode is a ready node.
-func newNode(kind cloud.InstanceType, key cloud.OfferingKey, own map[string]string, allocatable demand.Resources) *corev1.Node {
+func newNode(kind cloud.InstanceType, key cloud.OfferingKey, own map[string]string, allocatable corev1.ResourceList) *corev1.Node {
 	n := &corev1.Node{}
 	n.Labels = maps.Clone(own)
 	if n.Labels == nil {
@@ -74,7 +74,7 @@ func newNode(kind cloud.InstanceType, key cloud.OfferingKey, own map[string]stri
 	maps.Copy(n.Labels, plan.TypeLabels(kind))
 	maps.Copy(n.Labels, plan.PlaceLabels(key, region, "use1-az"+key.Zone[len(key.Zone)-1:]))
 	maps.DeleteFunc(n.Labels, func(_, value string) bool { return value == "" })
-	n.Status.Allocatable = quantities(allocatable)
+	n.Status.Allocatable = allocatable
 	n.Status.Capacity = n.Status.Allocatable
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 	return n

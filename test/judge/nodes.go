@@ -2,7 +2,6 @@ package judge
 
 import (
 	"fmt"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,27 +13,25 @@ import (
 	"k8s.io/kubernetes/pkg/controller/daemon"
 	daemonutil "k8s.io/kubernetes/pkg/controller/daemon/util"
 
+	fakemachine "github.com/slipway-sh/slipway/cmd/fakeaws/machine"
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
-	"github.com/slipway-sh/slipway/pkg/provisioner/demand"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 )
 
-// quantities writes amounts in Slipway's units as the API has them.
-func quantities(r demand.Resources) corev1.ResourceList {
-	list := corev1.ResourceList{}
-	for name, n := range r {
-		if strings.HasPrefix(string(name), corev1.ResourceAttachableVolumesPrefix) {
-			continue // a CSINode tells, see driverOn
-		}
-		switch name {
-		case corev1.ResourceCPU, v1alpha1.ResourceGPU, v1alpha1.ResourceAMDGPU:
-			list[name] = *resource.NewMilliQuantity(n, resource.DecimalSI)
-		case corev1.ResourceMemory, corev1.ResourceEphemeralStorage:
-			list[name] = *resource.NewQuantity(n<<20, resource.BinarySI)
-		default:
-			list[name] = *resource.NewQuantity(n, resource.DecimalSI)
-		}
+// offered is what a node of a type offers, its own pods included, as the machine itself works it out, which knows nothing of the planner.
+func offered(kind cloud.InstanceType, k *v1alpha1.Kubelet) corev1.ResourceList {
+	var kubelet cloud.Kubelet
+	if k != nil {
+		kubelet.MaxPods = k.MaxPods // no other setting is drawn
+	}
+	_, list, err := fakemachine.Resources(kind, kubelet, rootGiB<<30)
+	if err != nil {
+		panic(fmt.Sprintf("a %s has no kubelet: %v", kind.Name, err))
+	}
+	list[fakemachine.GPUResource(kind.GPU)] = *resource.NewQuantity(int64(kind.GPU.Count), resource.DecimalSI)
+	if kind.EFAInterfaces > 0 {
+		list[v1alpha1.ResourceEFA] = *resource.NewQuantity(int64(kind.EFAInterfaces), resource.DecimalSI)
 	}
 	return list
 }
@@ -51,7 +48,7 @@ func (w *world) nodeOf(spec *v1alpha1.NodeClaimSpec, choice v1alpha1.InstanceCho
 		own[key] = value
 	}
 	key := cloud.OfferingKey{InstanceType: choice.InstanceType, Zone: choice.Zone, Market: cloud.Market(spec.Market)}
-	n := newNode(kind, key, own, plan.Allocatable(kind, spec.Kubelet, plan.Disk{RootVolumeGiB: rootGiB}))
+	n := newNode(kind, key, own, offered(kind, spec.Kubelet))
 	n.Name, n.Labels[corev1.LabelHostname], n.Spec.Taints = name, name, spec.Taints
 	return n, driverOn(name, attachable(kind))
 }
