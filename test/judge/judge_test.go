@@ -50,6 +50,9 @@ func (total *tally) check(t *testing.T) {
 			t.Errorf("no pod that asks for %s was placed", what)
 		}
 	}
+	if total.reordered*200 > total.turns {
+		t.Errorf("%d of %d bindings need another order than the plan's; at most one in 200 may", total.reordered, total.turns)
+	}
 	if total.excused*200 > total.judged {
 		t.Errorf("%d of %d pods that are held for a constraint have a place; at most one in 200 is excused", total.excused, total.judged)
 	}

@@ -24,22 +24,26 @@ type miss struct {
 	reason v1alpha1.Reason
 }
 
-// missed looks for a place of each pod that is held for a constraint: on the nodes that there are, and on one more node of everything that
-// can be bought. Which that are is found without the planner's own reading of a Provisioner.
-func (b *binding) missed(ctx context.Context, decision plan.Decision) ([]miss, error) {
+// missed looks for a place of each pod that is held for a constraint: on the nodes that there are, and on one more node of everything in the
+// catalogue. Pods of a demand are equal, so one speaks for all, but for those with volumes.
+func (b *binding) missed(ctx context.Context, decision plan.Decision, catalogue []machine) ([]miss, error) {
 	var list []miss
-	catalogue := b.world.catalogue()
 	for _, h := range decision.Held {
 		if h.Reason != v1alpha1.HeldConstraint && h.Reason != v1alpha1.HeldNoShape && h.Reason != v1alpha1.HeldNoProvisioner {
 			continue
 		}
-		pod := b.world.pod(v1alpha1.PodRef{UID: h.Pods[0].UID})
-		node, err := b.placeOf(ctx, pod, catalogue)
-		if err != nil {
-			return nil, err
-		}
-		if node != "" {
-			list = append(list, miss{pod: pod, node: node, reason: h.Reason})
+		node := ""
+		for i := range h.Pods {
+			pod := b.world.pod(v1alpha1.PodRef{UID: h.Pods[i].UID})
+			if i == 0 || len(pod.Spec.Volumes) > 0 {
+				var err error
+				if node, err = b.placeOf(ctx, pod, catalogue); err != nil {
+					return nil, err
+				}
+			}
+			if node != "" {
+				list = append(list, miss{pod: pod, node: node, reason: h.Reason})
+			}
 		}
 	}
 	return list, nil
@@ -79,7 +83,8 @@ func closed(n *corev1.Node) bool {
 	})
 }
 
-// catalogue is one node of everything that the Provisioners may buy.
+// catalogue is one node of everything that the Provisioners may buy. Which that are is found without the planner's own reading of a
+// Provisioner.
 func (w *world) catalogue() []machine {
 	var nodes []machine
 	each(w, func(p *v1alpha1.Provisioner) {

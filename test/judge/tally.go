@@ -14,6 +14,7 @@ import (
 // tally counts what many worlds have shown, so that a test can tell when it has become about nothing.
 type tally struct {
 	worlds, pods, placed, judged, excused int
+	turns, reordered                      int            // bindings of a whole decision, and those that another order than the plan's was needed for
 	wants                                 map[string]int // pods placed, by what they asked for
 	unsupported                           map[string]int // pods held as not understood, by the field
 	excuses                               map[string]int // pods excused, by why
@@ -26,6 +27,11 @@ func newTally() *tally {
 // count takes in the decision about a world.
 func (t *tally) count(w *world, v verdict) {
 	t.worlds++
+	for _, tried := range v.orders {
+		if t.turns++; tried > 1 {
+			t.reordered++
+		}
+	}
 	place := func(p *corev1.Pod) {
 		t.pods, t.placed = t.pods+1, t.placed+1
 		for _, what := range wants(p) {
@@ -56,8 +62,8 @@ func (t *tally) count(w *world, v verdict) {
 
 func (t *tally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d worlds, %d pods: %d placed, %d held for a constraint (%d of them although there is a place)", t.worlds, t.pods, t.placed,
-		t.judged, t.excused)
+	fmt.Fprintf(&b, "%d worlds, %d pods: %d placed, %d held for a constraint (%d of them although there is a place); %d of %d bindings need another order",
+		t.worlds, t.pods, t.placed, t.judged, t.excused, t.reordered, t.turns)
 	for _, m := range []map[string]int{t.wants, t.unsupported, t.excuses} {
 		b.WriteString("\n ")
 		for _, what := range slices.Sorted(maps.Keys(m)) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,6 +16,7 @@ type verdict struct {
 	decision plan.Decision
 	refused  []string // placements that kube-scheduler does not accept
 	missed   []miss   // pods held for a constraint that have a place
+	orders   []int    // by turn: how many orders were tried until all was accepted
 }
 
 // bug is planted to see whether kube-scheduler notices. The zero value is none.
@@ -68,10 +70,21 @@ func (v *verdict) turn(ctx context.Context, w *world, turn int, random *rand.Ran
 	if err != nil {
 		return err
 	}
-	if v.refused, err = b.run(ctx, random); err != nil || len(v.refused) > 0 || turn > 0 {
+	refused, tried, err := b.run(ctx, random)
+	v.refused, v.orders = refused, append(v.orders, tried)
+	if err != nil || len(refused) > 0 {
 		return err
 	}
-	v.missed, err = b.missed(ctx, v.decision)
+	var catalogue []machine
+	if turn == 0 { // what the claims turn out to be makes a difference to the nodes that there are; to what is bought besides only by neighbours
+		catalogue = w.catalogue()
+	}
+	missed, err := b.missed(ctx, v.decision, catalogue)
+	for _, m := range missed {
+		if !slices.ContainsFunc(v.missed, func(known miss) bool { return known.pod == m.pod }) {
+			v.missed = append(v.missed, m)
+		}
+	}
 	return err
 }
 
