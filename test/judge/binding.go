@@ -46,7 +46,7 @@ type machine struct {
 func newBinding(ctx context.Context, w *world, decision plan.Decision, choose func(int) int) (*binding, error) {
 	b := &binding{world: w, nodeOf: map[string]string{}}
 	var err error
-	if b.scheduler, err = newScheduler(ctx, asObjects(slices.Concat(w.objects, ephemeralClaims(w)))); err != nil {
+	if b.scheduler, err = newScheduler(ctx, asObjects(slices.Concat(w.objects, ephemeralClaims(w))), w.defaults); err != nil {
 		return nil, err
 	}
 	each(w, func(c *v1alpha1.NodeClaim) {
@@ -176,7 +176,7 @@ func (b *binding) order(ctx context.Context, patient, careful bool) ([]placed, e
 	rest := b.placed
 	if careful {
 		rest = slices.Clone(rest)
-		slices.SortStableFunc(rest, func(x, y placed) int { return cmp.Compare(minds(y.pod), minds(x.pod)) })
+		slices.SortStableFunc(rest, func(x, y placed) int { return cmp.Compare(b.world.minds(y.pod), b.world.minds(x.pod)) })
 	}
 	if patient {
 		var err error
@@ -192,11 +192,11 @@ func (b *binding) order(ctx context.Context, patient, careful bool) ([]placed, e
 	return b.bindAll(ctx, rest, careful)
 }
 
-// minds is how many spreads a pod requires.
-func minds(p *corev1.Pod) int {
+// minds is how many spreads bind a pod.
+func (w *world) minds(p *corev1.Pod) int {
 	n := 0
-	for i := range p.Spec.TopologySpreadConstraints {
-		if p.Spec.TopologySpreadConstraints[i].WhenUnsatisfiable == corev1.DoNotSchedule {
+	for _, c := range w.spreads(p) {
+		if c.WhenUnsatisfiable == corev1.DoNotSchedule {
 			n++
 		}
 	}

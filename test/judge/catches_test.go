@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -134,6 +135,8 @@ func unneighbourly() map[string]planted {
 				p.Spec.TopologySpreadConstraints[i].MatchLabelKeys = nil
 			}
 		}), []feature{spread, running}},
+		"a pod's controller is not looked at": {misread(func(rs *appsv1.ReplicaSet) { rs.Name = "another" }), []feature{defaults}},
+		"a pod's Services are not":            {misread(func(s *corev1.Service) { s.Spec.Selector = nil }), []feature{defaults}},
 		"what the API server makes of mismatchLabelKeys is": {eachTerm(func(t *corev1.PodAffinityTerm) {
 			if t.LabelSelector != nil && len(t.MismatchLabelKeys)+len(t.MatchLabelKeys) > 0 {
 				t.MatchLabelKeys, t.MismatchLabelKeys = nil, nil

@@ -33,9 +33,11 @@ const (
 	leaving   feature = "leaving"   // pods that terminate, pods that are nominated, nodes that are closed
 	custom    feature = "custom"    // labels that only a Provisioner gives
 	manyPools feature = "manypools" // several Provisioners
+	defaults  feature = "defaults"  // spreads that the scheduler gives to pods without any
 )
 
-var features = []feature{selectors, taints, spread, near, apart, ports, volumes, daemons, sizes, running, inFlight, leaving, custom, manyPools}
+var features = []feature{selectors, taints, spread, near, apart, ports, volumes, daemons, sizes, running, inFlight, leaving, custom, manyPools,
+	defaults}
 
 // draw makes a world out of a seed.
 type draw struct {
@@ -77,6 +79,7 @@ func (d *draw) everything() *world {
 	for i := range templates {
 		templates[i] = d.template(fmt.Sprintf("t%d", i))
 	}
+	d.spreadByDefault(templates)
 	d.cluster(templates)
 	d.waiting(templates)
 	d.claims()

@@ -1,8 +1,12 @@
 package judge
 
 import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 )
@@ -57,6 +61,48 @@ func (d *draw) spread(p *corev1.Pod) corev1.TopologySpreadConstraint {
 		}
 	}
 	return c
+}
+
+// spreadByDefault draws what the scheduler spreads pods by that say nothing themselves, and the objects that tell which belong together. A template's
+// pods name the ReplicaSet of its hash as their controller.
+func (d *draw) spreadByDefault(templates []*corev1.Pod) {
+	if !d.on[defaults] {
+		return
+	}
+	for range 1 + d.IntN(2) {
+		d.defaults = appendSpread(d.defaults, corev1.TopologySpreadConstraint{MaxSkew: int32(pick(d, 1, 1, 2)),
+			TopologyKey:       pick(d, corev1.LabelTopologyZone, corev1.LabelTopologyZone, corev1.LabelHostname, v1alpha1.LabelCapacityType),
+			WhenUnsatisfiable: pick(d, corev1.DoNotSchedule, corev1.DoNotSchedule, corev1.DoNotSchedule, corev1.ScheduleAnyway)})
+	}
+	for _, t := range templates {
+		if d.chance(60) {
+			rs := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace, Name: "rs-" + t.Labels[hash]}}
+			rs.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{hash: t.Labels[hash]}}
+			d.add(rs, "rs")
+		}
+		if d.chance(40) {
+			d.add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: t.Namespace},
+				Spec: corev1.ServiceSpec{Selector: map[string]string{"app": t.Labels["app"]}}}, "service")
+		}
+	}
+}
+
+// spreads are the constraints that hold for a pod: its own, or those that the scheduler has for pods without any that belong to something.
+func (w *world) spreads(p *corev1.Pod) []corev1.TopologySpreadConstraint {
+	if len(p.Spec.TopologySpreadConstraints) > 0 {
+		return p.Spec.TopologySpreadConstraints
+	}
+	belongs := false
+	each(w, func(s *corev1.Service) {
+		belongs = belongs || s.Namespace == p.Namespace && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(p.Labels))
+	})
+	each(w, func(rs *appsv1.ReplicaSet) {
+		belongs = belongs || rs.Namespace == p.Namespace && slices.ContainsFunc(p.OwnerReferences, func(o metav1.OwnerReference) bool { return o.Name == rs.Name })
+	})
+	if !belongs {
+		return nil
+	}
+	return w.defaults
 }
 
 // narrowed adds to a selector what the API server makes of matchLabelKeys and mismatchLabelKeys.

@@ -46,10 +46,10 @@ type nominator struct {
 func (n nominator) NominatedPodsForNode(node string) []fwk.PodInfo { return n.pods[node] }
 
 // newScheduler answers a scheduler that sees the objects. Pods without a node and not nominated to one are not its business until Fits asks
-// about them. It ends with ctx.
-func newScheduler(ctx context.Context, objects []runtime.Object) (*scheduler, error) {
+// about them. It spreads pods that have no constraints by the defaults. It ends with ctx.
+func newScheduler(ctx context.Context, objects []runtime.Object, defaults []corev1.TopologySpreadConstraint) (*scheduler, error) {
 	metrics.Register()
-	profile, err := defaultProfile()
+	profile, err := defaultProfile(defaults)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +70,8 @@ func newScheduler(ctx context.Context, objects []runtime.Object) (*scheduler, er
 }
 
 // defaultProfile is what kube-scheduler runs without a configuration, but for dynamic resource allocation and preemption: pods with
-// resource claims are not generated, and who could be preempted is no question of a filter.
-func defaultProfile() (*config.KubeSchedulerProfile, error) {
+// resource claims are not generated, and who could be preempted is no question of a filter; and for default constraints, if there are any.
+func defaultProfile(defaults []corev1.TopologySpreadConstraint) (*config.KubeSchedulerProfile, error) {
 	c, err := latest.Default()
 	if err != nil {
 		return nil, fmt.Errorf("reading kube-scheduler's defaults: %w", err)
@@ -81,6 +81,11 @@ func defaultProfile() (*config.KubeSchedulerProfile, error) {
 	*enabled = slices.DeleteFunc(*enabled, func(p config.Plugin) bool {
 		return p.Name == names.DynamicResources || p.Name == names.DefaultPreemption
 	})
+	for _, c := range profile.PluginConfig {
+		if args, ok := c.Args.(*config.PodTopologySpreadArgs); ok && len(defaults) > 0 {
+			args.DefaultConstraints, args.DefaultingType = defaults, config.ListDefaulting
+		}
+	}
 	return profile, nil
 }
 

@@ -77,7 +77,7 @@ func (d *draw) carryOut(c *v1alpha1.NodeClaim) []placed {
 func (d *draw) bindSome(ctx context.Context, joined []placed) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	s, err := newScheduler(ctx, asObjects(d.objects))
+	s, err := newScheduler(ctx, asObjects(d.objects), d.defaults)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ func (t *tally) count(w *world, v verdict) {
 		for _, what := range wants(p) {
 			t.wants[what]++
 		}
+		if len(p.Spec.TopologySpreadConstraints) == 0 && w.minds(p) > 0 {
+			t.wants["spread by default"]++
+		}
 	}
 	for _, p := range v.decision.Placed {
 		place(w.pod(v1alpha1.PodRef{UID: p.Pod}))

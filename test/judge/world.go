@@ -33,8 +33,9 @@ type world struct {
 	objects   []client.Object
 	types     []cloud.InstanceType
 	offerings []cloud.Offering
-	zones     []string      // in which the EC2NodeClass has subnets
-	age       time.Duration // since noon
+	zones     []string                          // in which the EC2NodeClass has subnets
+	age       time.Duration                     // since noon
+	defaults  []corev1.TopologySpreadConstraint // of the scheduler's configuration, for pods that have none
 }
 
 // view gathers the world as the controller does.
@@ -44,7 +45,7 @@ func (w *world) view(ctx context.Context) (plan.View, error) {
 		return plan.View{}, err
 	}
 	mirror, err := inventory.New(inventory.Config{Reader: reader(w.objects), Catalogue: catalogue, NodeClasses: w, Health: w,
-		Orphans: func() []cloud.Instance { return nil }, Region: region, Now: func() time.Time { return noon.Add(w.age) }})
+		Orphans: func() []cloud.Instance { return nil }, Region: region, DefaultSpread: w.defaults, Now: func() time.Time { return noon.Add(w.age) }})
 	if err != nil {
 		return plan.View{}, err
 	}
