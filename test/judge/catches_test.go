@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -103,6 +104,8 @@ func misplacing() map[string]planted {
 				p.Spec.InitContainers[i].RestartPolicy = nil
 			}
 		}), []feature{sizes}},
+		"a driver that is missing is not missed": {misread(func(d *storagev1.CSIDriver) { d.Spec.PreventPodSchedulingIfMissing = nil }),
+			[]feature{volumes, running}},
 		"init containers are forgotten": {misread(func(p *corev1.Pod) { p.Spec.InitContainers = nil }), []feature{sizes}},
 		"ports are forgotten":           {eachDemand(func(d *demand.Demand) { d.Neighbours.Ports = nil }), []feature{ports}},
 		"ports of pods that run are":    {eachNode(func(n *plan.Node) { n.Ports = nil }), []feature{ports, running}},

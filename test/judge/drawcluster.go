@@ -28,11 +28,24 @@ func (d *draw) cluster(templates []*corev1.Pod) {
 		for _, p := range onNode {
 			d.objects = append(d.objects, p)
 		}
-		if d.on[volumes] {
-			d.add(driverOn(n.Name, int64(pick(d, -1, 1, 2, 25))), "driver")
-		}
+		d.driver(n.Name)
 		d.occupy(n, templates, onNode)
 	}
+}
+
+// driver says how many volumes a node can attach. Where the driver has not begun to run there is nobody to say so.
+func (d *draw) driver(node string) {
+	if !d.on[volumes] {
+		return
+	}
+	c := driverOn(node, int64(pick(d, -1, 1, 2, 25)))
+	switch {
+	case d.chance(15):
+		c.Spec.Drivers = nil
+	case d.chance(15):
+		return
+	}
+	d.add(c, "driver")
 }
 
 // node is one of somebody else, of a type on offer.

@@ -32,7 +32,11 @@ func (d *draw) storage() {
 		class(classStatic, "kubernetes.io/no-provisioner", storagev1.VolumeBindingWaitForFirstConsumer)} {
 		d.add(c, "class")
 	}
-	d.add(&storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: driverEBS}}, "driver")
+	driver := &storagev1.CSIDriver{ObjectMeta: metav1.ObjectMeta{Name: driverEBS}}
+	if d.chance(50) {
+		driver.Spec.PreventPodSchedulingIfMissing = new(true)
+	}
+	d.add(driver, "driver")
 	for range d.IntN(3) {
 		d.add(newVolume(classStatic, d.where()), "spare")
 	}
