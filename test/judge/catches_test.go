@@ -104,6 +104,8 @@ func misplacing() map[string]planted {
 				p.Spec.InitContainers[i].RestartPolicy = nil
 			}
 		}), []feature{sizes}},
+		"resources of the whole pod are not looked at": {misread(func(p *corev1.Pod) { p.Spec.Resources = nil }), []feature{sizes}},
+		"a resize in place is not":                     {misread(func(p *corev1.Pod) { p.Status.ContainerStatuses = nil }), []feature{running, resized}},
 		"a driver that is missing is not missed": {misread(func(d *storagev1.CSIDriver) { d.Spec.PreventPodSchedulingIfMissing = nil }),
 			[]feature{volumes, running}},
 		"init containers are forgotten": {misread(func(p *corev1.Pod) { p.Spec.InitContainers = nil }), []feature{sizes}},

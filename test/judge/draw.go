@@ -33,11 +33,12 @@ const (
 	leaving   feature = "leaving"   // pods that terminate, pods that are nominated, nodes that are closed
 	custom    feature = "custom"    // labels that only a Provisioner gives
 	manyPools feature = "manypools" // several Provisioners
+	resized   feature = "resized"   // pods on nodes whose resources are changed in place
 	defaults  feature = "defaults"  // spreads that the scheduler gives to pods without any
 )
 
 var features = []feature{selectors, taints, spread, near, apart, ports, volumes, daemons, sizes, running, inFlight, leaving, custom, manyPools,
-	defaults}
+	defaults, resized}
 
 // draw makes a world out of a seed.
 type draw struct {

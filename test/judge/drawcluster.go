@@ -105,6 +105,9 @@ func (d *draw) occupy(n *corev1.Node, templates []*corev1.Pod, there []*corev1.P
 			t = d.template(fmt.Sprintf("r%d", i))
 		}
 		p := copyOf(t)
+		if d.often(resized, 50) {
+			d.resize(p)
+		}
 		if d.chance(40) {
 			p.Spec.Containers[0].Resources = corev1.ResourceRequirements{Requests: amounts("cpu", "200m", "memory", "100Mi")}
 		}
@@ -112,6 +115,26 @@ func (d *draw) occupy(n *corev1.Node, templates []*corev1.Pod, there []*corev1.P
 			free = free.Sub(requests)
 			d.settle(p, n)
 		}
+	}
+}
+
+// resize gives a pod what the kubelet says while its resources are changed in place: what it has promised, what the containers have, and whether
+// that can be.
+func (d *draw) resize(p *corev1.Pod) {
+	size := func() corev1.ResourceList {
+		return amounts("cpu", pick(d, "100m", "6", "14"), "memory", pick(d, "64Mi", "9Gi", "50Gi"))
+	}
+	c := corev1.ContainerStatus{Name: p.Spec.Containers[0].Name}
+	if d.chance(70) {
+		c.AllocatedResources = size()
+	}
+	if d.chance(70) {
+		c.Resources = &corev1.ResourceRequirements{Requests: size()}
+	}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{c}
+	if d.chance(50) {
+		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: corev1.PodResizePending, Status: corev1.ConditionTrue,
+			Reason: pick(d, corev1.PodReasonDeferred, corev1.PodReasonInfeasible)})
 	}
 }
 

@@ -82,6 +82,9 @@ func (d *draw) resources(spec *corev1.PodSpec) {
 	if d.chance(30) {
 		list[corev1.ResourceEphemeralStorage] = resource.MustParse(pick(d, "1Gi", "90Gi", "150G", "400Gi"))
 	}
+	if d.chance(15) { // at least what the containers come to
+		spec.Resources = &corev1.ResourceRequirements{Requests: amounts("cpu", "22", "memory", pick(d, "56Gi", "120Gi"))}
+	}
 	if d.chance(15) {
 		list[v1alpha1.ResourceEFA] = resource.MustParse("1")
 		spec.Containers[0].Resources.Limits[v1alpha1.ResourceEFA] = resource.MustParse("1")
