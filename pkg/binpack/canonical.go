@@ -19,6 +19,13 @@ func canonical(p Problem) (Problem, order) {
 	offeringAt, binAt, demandAt := inverse(o.offerings), inverse(o.bins), inverse(o.demands)
 	c := p
 	c.Offerings = pick(p.Offerings, o.offerings)
+	for i := range c.Offerings {
+		shares := slices.Clone(c.Offerings[i].Shares)
+		for n, old := range shares {
+			shares[n] = offeringAt.at[old]
+		}
+		c.Offerings[i].Shares = shares
+	}
 	c.Bins = pick(p.Bins, o.bins)
 	c.Demands = pick(p.Demands, o.demands)
 	for i := range c.Demands {

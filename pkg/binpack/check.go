@@ -202,6 +202,9 @@ func (c *checker) limits() {
 			if c.stock[first] -= n.Copies; c.stock[first] < 0 {
 				c.fail("%d more of %s than there are", -c.stock[first], c.p.Offerings[first].Name)
 			}
+			for _, other := range c.p.Offerings[first].Shares {
+				c.stock[other] -= n.Copies
+			}
 		}
 	}
 	for l := range worst {

@@ -8,12 +8,12 @@ import (
 
 // mix is what a generated problem may contain.
 type mix struct {
-	shapes, offerings, demands, bins, limits, count int
-	levels, gangs, stock, closed, tiers, apart      bool
-	expected                                        bool
+	shapes, offerings, demands, bins, limits, count    int
+	levels, gangs, stock, shares, closed, tiers, apart bool
+	expected                                           bool
 }
 
-var everything = mix{shapes: 5, offerings: 8, demands: 7, bins: 3, limits: 2, count: 12, levels: true, gangs: true, stock: true, closed: true, tiers: true, apart: true, expected: true}
+var everything = mix{shapes: 5, offerings: 8, demands: 7, bins: 3, limits: 2, count: 12, levels: true, gangs: true, stock: true, shares: true, closed: true, tiers: true, apart: true, expected: true}
 
 // draw answers a well-formed problem. Sizes are chosen so that things fit often, but not always.
 func (m mix) draw(t *rapid.T) Problem {
@@ -29,6 +29,9 @@ func (m mix) draw(t *rapid.T) Problem {
 	}
 	for i := range rapid.IntRange(1, m.offerings).Draw(t, "offerings") {
 		p.Offerings = append(p.Offerings, m.offering(t, p, i))
+	}
+	if n := len(p.Offerings); m.shares && n > 1 && p.Offerings[0].Stock >= 0 && rapid.Bool().Draw(t, "shares") {
+		p.Offerings[n-1].Stock, p.Offerings[n-1].Shares, p.Offerings[0].Shares = p.Offerings[0].Stock, []int{0}, []int{n - 1}
 	}
 	for i := range rapid.IntRange(0, m.bins).Draw(t, "bins") {
 		p.Bins = append(p.Bins, Bin{Name: fmt.Sprintf("bin-%d", i), Free: Vector{

@@ -38,6 +38,8 @@ type Offering struct {
 	Group int
 	// Stock is how many nodes can be bought as first choice; negative: unknown, unbounded.
 	Stock int
+	// Shares are the other offerings that are sold out of the same stock. They have the same Stock, and name this one too.
+	Shares []int
 	// Closed, if not Open, says why the offering cannot be bought now (ReasonStockout, ReasonQuota, ReasonOutage, ...).
 	Closed Reason
 	// Charges are what one node costs against Limits. Sorted by Limit, at most one per limit.

@@ -278,7 +278,12 @@ func permuted(t *rapid.T, p Problem) Problem {
 	q := p
 	q.Offerings, q.Bins, q.Demands = nil, nil, nil
 	for _, i := range offerings {
-		q.Offerings = append(q.Offerings, p.Offerings[i])
+		o := p.Offerings[i]
+		o.Shares = slices.Clone(o.Shares)
+		for n, was := range o.Shares {
+			o.Shares[n] = slices.Index(offerings, was)
+		}
+		q.Offerings = append(q.Offerings, o)
 	}
 	for _, i := range bins {
 		q.Bins = append(q.Bins, p.Bins[i])

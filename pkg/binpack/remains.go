@@ -18,7 +18,9 @@ func (p *Problem) Remains(plan *Plan) Remains {
 	most := make([]int64, len(p.Limits))
 	for _, n := range plan.Nodes {
 		if first := n.Offerings[0]; r.Stock[first] > 0 {
-			r.Stock[first] = max(0, r.Stock[first]-n.Copies)
+			for _, o := range append([]int{first}, p.Offerings[first].Shares...) {
+				r.Stock[o] = max(0, r.Stock[o]-n.Copies)
+			}
 		}
 		clear(most)
 		for _, o := range n.Offerings {

@@ -28,6 +28,9 @@ func (l *ledger) afford(o *Offering, index, want int) int {
 func (l *ledger) spend(o *Offering, index, copies int) {
 	if l.stock[index] >= 0 {
 		l.stock[index] -= copies
+		for _, other := range o.Shares {
+			l.stock[other] -= copies
+		}
 	}
 	for _, c := range o.Charges {
 		l.room[c.Limit] -= c.Amount * int64(copies)

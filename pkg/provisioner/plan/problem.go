@@ -74,6 +74,24 @@ func (g *growth) addOffers(p *binpack.Problem, names []corev1.ResourceName) {
 			Charges:              charges(g.limits, o.pool.provisioner.Object.Name, Usage(*o.kind, price)),
 		})
 	}
+	g.share(p)
+}
+
+// share tells of what there is a bounded number of which offers are sold out of it: those of every pool.
+func (g *growth) share(p *binpack.Problem) {
+	of := map[*Offering][]int{}
+	for i := range g.offers {
+		if source := g.offers[i].source; source.Stock > 0 {
+			of[source] = append(of[source], i)
+		}
+	}
+	for i := range g.offers {
+		for _, other := range of[g.offers[i].source] {
+			if other != i {
+				p.Offerings[i].Shares = append(p.Offerings[i].Shares, other)
+			}
+		}
+	}
 }
 
 func (g *growth) closed(o *Offering) binpack.Reason {
