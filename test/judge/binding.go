@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
+	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/provisioner/plan"
 )
 
@@ -35,10 +36,12 @@ type placed struct {
 	node string
 }
 
-// machine is a node that joins, and its storage driver.
+// machine is a node that joins, and its storage driver; in a catalogue, also what is bought for it and by which Provisioner.
 type machine struct {
-	node   *corev1.Node
-	driver *storagev1.CSINode
+	node     *corev1.Node
+	driver   *storagev1.CSINode
+	offering cloud.OfferingKey
+	pool     string
 }
 
 // newBinding answers the world with a node for each claim that was on its way before the decision. choose says which of its choices a
@@ -83,7 +86,7 @@ func (b *binding) machine(c *v1alpha1.NodeClaim, choose func(int) int) machine {
 	n, driver := b.world.nodeOf(&c.Spec, choice, fresh+c.Name)
 	b.nodeOf[c.Name] = n.Name
 	b.chosen = append(b.chosen, fmt.Sprintf("%s is %s in %s", n.Name, choice.InstanceType, choice.Zone))
-	return machine{n, driver}
+	return machine{node: n, driver: driver}
 }
 
 // join adds a node. The pods of its DaemonSets come first: until a node shows its GPUs it is closed to everybody else. One that does not fit

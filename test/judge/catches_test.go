@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -112,7 +113,18 @@ func misplacing() map[string]planted {
 		"ports are forgotten":           {eachDemand(func(d *demand.Demand) { d.Neighbours.Ports = nil }), []feature{ports}},
 		"ports of pods that run are":    {eachNode(func(n *plan.Node) { n.Ports = nil }), []feature{ports, running}},
 		"ports of DaemonSets are":       {bug{spoil: stripPorts}, []feature{ports, daemons}},
-		"volumes are anywhere":          {eachDemand(func(d *demand.Demand) { d.Select.Also = nil }), []feature{volumes}},
+		"what is closed is bought": {bug{spoil: func(v *plan.View) {
+			for i := range v.Offerings {
+				v.Offerings[i].Closed, v.Offerings[i].Stock = "", -1
+			}
+		}}, []feature{stockouts}},
+		"claims on their way are not charged": {bug{spoil: func(v *plan.View) {
+			for i := range v.Claims {
+				v.Claims[i].Object.Spec.Debit = nil
+			}
+		}}, []feature{limited, inFlight}},
+		"money is not counted": {misread(func(p *v1alpha1.Provisioner) { delete(p.Spec.Limits, v1alpha1.LimitCostPerHour) }), []feature{limited}},
+		"volumes are anywhere": {eachDemand(func(d *demand.Demand) { d.Select.Also = nil }), []feature{volumes}},
 		"any number of volumes attaches": {eachDemand(func(d *demand.Demand) { delete(d.Requests, demand.AttachableVolumes(driverEBS)) }),
 			[]feature{volumes, running}},
 		"a claim for one pod alone is for all": {misread(func(c *corev1.PersistentVolumeClaim) {
@@ -197,6 +209,21 @@ func TestHeld_catches(t *testing.T) {
 			}
 		}},
 		"a toleration is forgotten": eachDemand(func(d *demand.Demand) { d.Select.Tolerations = nil }),
+		"what has reopened is closed": {spoil: func(v *plan.View) {
+			for i := range v.Offerings {
+				if v.Offerings[i].Stock > 0 {
+					v.Offerings[i].Closed, v.Offerings[i].Stock = v1alpha1.HeldStockout, 0
+				}
+			}
+		}},
+		"a limit is smaller than it is": {misread: func(o client.Object) {
+			if p, ok := o.(*v1alpha1.Provisioner); ok {
+				for name, q := range p.Spec.Limits {
+					q.Sub(resource.MustParse("1"))
+					p.Spec.Limits[name] = q
+				}
+			}
+		}},
 		"what is preferred is required": {misread: func(o client.Object) {
 			switch o := o.(type) {
 			case *corev1.Node:
@@ -209,7 +236,7 @@ func TestHeld_catches(t *testing.T) {
 	for name, b := range bugs {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(patience) {
-				w := worldWith(seed, selectors, taints, sizes)
+				w := worldWith(seed, selectors, taints, sizes, stockouts, limited)
 				v, err := judge(t.Context(), w, seed, b)
 				if err != nil {
 					t.Fatalf("seed %d: %v", seed, err)

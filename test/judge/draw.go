@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -13,6 +15,7 @@ import (
 	"github.com/slipway-sh/slipway/pkg/apis/v1alpha1"
 	"github.com/slipway-sh/slipway/pkg/cloud"
 	"github.com/slipway-sh/slipway/pkg/cloud/catalogue"
+	"github.com/slipway-sh/slipway/pkg/provisioner/inventory"
 )
 
 // feature is a kind of constraint. A world has some of them: one that had all would place nothing.
@@ -34,11 +37,13 @@ const (
 	custom    feature = "custom"    // labels that only a Provisioner gives
 	manyPools feature = "manypools" // several Provisioners
 	resized   feature = "resized"   // pods on nodes whose resources are changed in place
+	stockouts feature = "stockouts" // offerings that are closed, or of which there are few
+	limited   feature = "limited"   // Provisioners with limits
 	defaults  feature = "defaults"  // spreads that the scheduler gives to pods without any
 )
 
 var features = []feature{selectors, taints, spread, near, apart, ports, volumes, daemons, sizes, running, inFlight, leaving, custom, manyPools,
-	defaults, resized}
+	defaults, resized, stockouts, limited}
 
 // draw makes a world out of a seed.
 type draw struct {
@@ -155,6 +160,21 @@ func (d *draw) market() {
 			Market: cloud.OnDemand}, PriceMicroUSDPerHour: 1_000_000})
 	}
 	slices.SortFunc(d.offerings, func(a, b cloud.Offering) int { return a.Compare(b.OfferingKey) })
+	d.scarcity()
+}
+
+// scarcity draws what EC2 has none of, or little.
+func (d *draw) scarcity() {
+	d.scarce = map[cloud.OfferingKey]inventory.OfferingState{}
+	for _, o := range d.offerings {
+		switch {
+		case d.often(stockouts, 35):
+			d.scarce[o.OfferingKey] = inventory.OfferingState{Closed: pick(d, v1alpha1.HeldStockout, v1alpha1.HeldQuota, v1alpha1.HeldOutage),
+				Until: noon.Add(time.Minute)}
+		case d.often(stockouts, 30):
+			d.scarce[o.OfferingKey] = inventory.OfferingState{Stock: 1 + d.IntN(2)}
+		}
+	}
 }
 
 var spaces = []string{"default", "lab-a", "lab-b"}
@@ -204,6 +224,9 @@ func (d *draw) provisioners() {
 		if d.on[custom] {
 			d.labels(spec)
 		}
+		if d.often(limited, 80) {
+			d.limits(spec)
+		}
 		if d.often(taints, 50) {
 			spec.Template.Taints = []corev1.Taint{pick(d, taintList...)}
 		}
@@ -215,6 +238,22 @@ func (d *draw) provisioners() {
 			spec.Template.Kubelet = &v1alpha1.Kubelet{MaxPods: &few}
 		}
 		d.add(p, "pool")
+	}
+}
+
+func (d *draw) limits(spec *v1alpha1.ProvisionerSpec) {
+	spec.Limits = v1alpha1.Limits{}
+	for range 1 + d.IntN(2) {
+		name := pick(d, v1alpha1.LimitGPU, v1alpha1.LimitGPU, v1alpha1.ResourceGPU, v1alpha1.LimitNodes, v1alpha1.LimitCostPerHour, corev1.ResourceCPU, corev1.ResourceMemory)
+		most := map[corev1.ResourceName]int{corev1.ResourceCPU: 200, corev1.ResourceMemory: 800, v1alpha1.LimitNodes: 5}[name]
+		if most == 0 {
+			most = 16
+		}
+		text := fmt.Sprint(d.IntN(most))
+		if name == corev1.ResourceMemory {
+			text += "Gi"
+		}
+		spec.Limits[name] = resource.MustParse(text)
 	}
 }
 

@@ -24,12 +24,26 @@ type miss struct {
 	reason v1alpha1.Reason
 }
 
+// forConstraint are the reasons that say: there is no place for the pod, whatever is bought.
+func forConstraint(r v1alpha1.Reason) bool {
+	return r == v1alpha1.HeldConstraint || r == v1alpha1.HeldNoShape || r == v1alpha1.HeldNoProvisioner
+}
+
+// forWant are the reasons that say: there would be, if it could be bought.
+func forWant(r v1alpha1.Reason) bool {
+	return r == v1alpha1.HeldStockout || r == v1alpha1.HeldQuota || r == v1alpha1.HeldOutage || r == v1alpha1.HeldLimit || r == v1alpha1.HeldDraining
+}
+
 // missed looks for a place of each pod that is held for a constraint: on the nodes that there are, and on one more node of everything in the
-// catalogue. Pods of a demand are equal, so one speaks for all, but for those with volumes.
-func (b *binding) missed(ctx context.Context, decision plan.Decision, catalogue []machine) ([]miss, error) {
+// catalogue; of one that is held for want of stock or limits, on what the ledger has left of that. Pods of a demand are equal, so one speaks for all, but for those with volumes.
+func (b *binding) missed(ctx context.Context, decision plan.Decision, catalogue []machine, left *ledger) ([]miss, error) {
 	var list []miss
 	for _, h := range decision.Held {
-		if h.Reason != v1alpha1.HeldConstraint && h.Reason != v1alpha1.HeldNoShape && h.Reason != v1alpha1.HeldNoProvisioner {
+		catalogue := catalogue
+		switch {
+		case forWant(h.Reason):
+			catalogue = slices.DeleteFunc(slices.Clone(catalogue), func(m machine) bool { return !left.sells(m) })
+		case !forConstraint(h.Reason):
 			continue
 		}
 		node := ""
@@ -98,7 +112,7 @@ func (w *world) catalogue() []machine {
 				n, driver := w.nodeOf(&spec, v1alpha1.InstanceChoice{InstanceType: o.InstanceType, Zone: o.Zone},
 					fmt.Sprintf("new-%s-%s-%s-%s-%s", p.Name, o.InstanceType, o.Zone, o.Market, own[team]))
 				if describes(&p.Spec, n.Labels) {
-					nodes = append(nodes, machine{n, driver})
+					nodes = append(nodes, machine{n, driver, o.OfferingKey, p.Name})
 				}
 			}
 		}

@@ -14,6 +14,7 @@ import (
 // tally counts what many worlds have shown, so that a test can tell when it has become about nothing.
 type tally struct {
 	worlds, pods, placed, judged, excused int
+	wanting                               int            // of those that are judged: held for stock or a limit
 	turns, reordered                      int            // bindings of a whole decision, and those that another order than the plan's was needed for
 	wants                                 map[string]int // pods placed, by what they asked for
 	unsupported                           map[string]int // pods held as not understood, by the field
@@ -51,10 +52,12 @@ func (t *tally) count(w *world, v verdict) {
 	}
 	for _, h := range v.decision.Held {
 		t.pods += len(h.Pods)
-		switch h.Reason {
-		case v1alpha1.HeldConstraint, v1alpha1.HeldNoShape, v1alpha1.HeldNoProvisioner:
+		switch {
+		case forConstraint(h.Reason):
 			t.judged += len(h.Pods)
-		case v1alpha1.HeldUnsupported:
+		case forWant(h.Reason):
+			t.judged, t.wanting = t.judged+len(h.Pods), t.wanting+len(h.Pods)
+		case h.Reason == v1alpha1.HeldUnsupported:
 			for _, problem := range strings.Split(h.Message, ". ") {
 				field, _, _ := strings.Cut(problem, ":")
 				t.unsupported[field] += len(h.Pods)
@@ -65,8 +68,8 @@ func (t *tally) count(w *world, v verdict) {
 
 func (t *tally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d worlds, %d pods: %d placed, %d held for a constraint (%d of them although there is a place); %d of %d bindings need another order",
-		t.worlds, t.pods, t.placed, t.judged, t.excused, t.reordered, t.turns)
+	fmt.Fprintf(&b, "%d worlds, %d pods: %d placed, %d held for a constraint and %d for stock or a limit (%d of them although there is a place); "+
+		"%d of %d bindings need another order", t.worlds, t.pods, t.placed, t.judged-t.wanting, t.wanting, t.excused, t.reordered, t.turns)
 	for _, m := range []map[string]int{t.wants, t.unsupported, t.excuses} {
 		b.WriteString("\n ")
 		for _, what := range slices.Sorted(maps.Keys(m)) {

@@ -14,8 +14,8 @@ import (
 // verdict is what kube-scheduler's plugins say of one decision.
 type verdict struct {
 	decision plan.Decision
-	refused  []string // placements that kube-scheduler does not accept
-	missed   []miss   // pods held for a constraint that have a place
+	refused  []string // placements that kube-scheduler does not accept, or claims that should not have been made
+	missed   []miss   // pods held for a constraint, or for want of something, that have a place
 	orders   []int    // by turn: how many orders were tried until all was accepted
 }
 
@@ -53,9 +53,13 @@ func judge(ctx context.Context, w *world, seed uint64, b bug) (verdict, error) {
 		return verdict{}, fmt.Errorf("planning: %w", err)
 	}
 	v := verdict{decision: decision}
+	left := newLedger(w)
+	if v.refused = left.buy(decision); len(v.refused) > 0 {
+		return v, nil
+	}
 	random := rand.New(rand.NewPCG(seed, 0x0b))
 	for turn := range 3 {
-		if err := v.turn(ctx, w, turn, random); err != nil || len(v.refused) > 0 {
+		if err := v.turn(ctx, w, turn, left, random); err != nil || len(v.refused) > 0 {
 			return v, err
 		}
 	}
@@ -63,7 +67,7 @@ func judge(ctx context.Context, w *world, seed uint64, b bug) (verdict, error) {
 }
 
 // turn asks about the decision when its claims have turned out to be what the turn makes of them.
-func (v *verdict) turn(ctx context.Context, w *world, turn int, random *rand.Rand) error {
+func (v *verdict) turn(ctx context.Context, w *world, turn int, left *ledger, random *rand.Rand) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	b, err := newBinding(ctx, w, v.decision, choose(turn, random))
@@ -79,7 +83,7 @@ func (v *verdict) turn(ctx context.Context, w *world, turn int, random *rand.Ran
 	if turn == 0 { // what the claims turn out to be makes a difference to the nodes that there are; to what is bought besides only by neighbours
 		catalogue = w.catalogue()
 	}
-	missed, err := b.missed(ctx, v.decision, catalogue)
+	missed, err := b.missed(ctx, v.decision, catalogue, left)
 	for _, m := range missed {
 		if !slices.ContainsFunc(v.missed, func(known miss) bool { return known.pod == m.pod }) {
 			v.missed = append(v.missed, m)

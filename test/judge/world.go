@@ -33,9 +33,10 @@ type world struct {
 	objects   []client.Object
 	types     []cloud.InstanceType
 	offerings []cloud.Offering
-	zones     []string                          // in which the EC2NodeClass has subnets
-	age       time.Duration                     // since noon
-	defaults  []corev1.TopologySpreadConstraint // of the scheduler's configuration, for pods that have none
+	zones     []string                                      // in which the EC2NodeClass has subnets
+	age       time.Duration                                 // since noon
+	scarce    map[cloud.OfferingKey]inventory.OfferingState // what cannot be bought at all, or not often
+	defaults  []corev1.TopologySpreadConstraint             // of the scheduler's configuration, for pods that have none
 }
 
 // view gathers the world as the controller does.
@@ -62,8 +63,11 @@ func (w *world) PlanningFacts(string) (inventory.NodeClassFacts, error) {
 	return inventory.NodeClassFacts{Zones: w.zones, Architectures: []string{"amd64"}, Disk: plan.Disk{RootVolumeGiB: rootGiB}}, nil
 }
 
-// OfferingState: everything can be bought.
-func (w *world) OfferingState(cloud.OfferingKey, time.Time) inventory.OfferingState {
+// OfferingState: what is not said to be scarce can be bought.
+func (w *world) OfferingState(key cloud.OfferingKey, _ time.Time) inventory.OfferingState {
+	if s, scarce := w.scarce[key]; scarce {
+		return s
+	}
 	return inventory.OfferingState{Stock: -1}
 }
 
