@@ -98,12 +98,13 @@ type player struct {
 	hard    int     // how many rules are required
 	depth   int     // of its dependencies
 	total   int
-	few     bool       // see DealFew
-	counted []counting // tallies that count its pods
-	lookers []counting // spread tallies on its keys, whose domains it brings about
-	repels  []counting // by own anti-affinity
-	repeled []counting // anti-affinity of others that is about its pods
-	wishes  []counting // spreads of others that count its pods: it had better be balanced
+	few     bool           // see DealFew
+	crowd   map[string]int // items of all classes by name of their cell; kept if few
+	counted []counting     // tallies that count its pods
+	lookers []counting     // spread tallies on its keys, whose domains it brings about
+	repels  []counting     // by own anti-affinity
+	repeled []counting     // anti-affinity of others that is about its pods
+	wishes  []counting     // spreads of others that count its pods: it had better be balanced
 }
 
 // counting is a tally, the key of the class that it is about, and how many pods of an item it counts.

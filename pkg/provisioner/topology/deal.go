@@ -50,8 +50,9 @@ func Deal(w *World, classes []Class, soft bool) *Dealt { return newDealer(w, cla
 // count for a skew from the beginning, so that a spread stays one though nobody is anywhere yet.
 func DealFew(w *World, classes []Class, soft bool) *Dealt {
 	d := newDealer(w, classes, soft)
+	crowd := map[string]int{}
 	for _, p := range d.players {
-		p.few = true
+		p.few, p.crowd = true, crowd
 		p.foresee()
 	}
 	return d.deal()
@@ -219,13 +220,14 @@ type rank struct {
 	following cost // what they would cost
 	thrift    cost // where that comes before balance
 	company   int  // items of the class that are there already, negative, where few domains are wanted
+	crowd     int  // items of any class, likewise: they may share nodes
 	balance   int  // pods there already, by the spreads that count this class
 	cost      cost
 }
 
 func compareRank(a, b rank) int {
 	return cmp.Or(cmp.Compare(a.followers, b.followers), compareCost(a.following, b.following), compareCost(a.thrift, b.thrift),
-		cmp.Compare(a.company, b.company), cmp.Compare(a.balance, b.balance), compareCost(a.cost, b.cost))
+		cmp.Compare(a.company, b.company), cmp.Compare(a.crowd, b.crowd), cmp.Compare(a.balance, b.balance), compareCost(a.cost, b.cost))
 }
 
 // best answers the best cell of those that take an item under the first so many rules; nil: none does.
@@ -246,7 +248,7 @@ func (p *player) best(rules int) *Cell {
 func (p *player) rank(c *Cell) rank {
 	r := rank{cost: c.cost()}
 	if p.few {
-		r.thrift, r.company = r.cost, -c.dealt
+		r.thrift, r.company, r.crowd = r.cost, -c.dealt, -p.crowd[c.Name]
 	}
 	for _, count := range p.counted {
 		v := c.at[count.key]

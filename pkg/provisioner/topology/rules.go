@@ -320,6 +320,9 @@ func (p *player) put(c *Cell, n int) {
 	}
 	c.dealt += n
 	p.total += n
+	if p.few {
+		p.crowd[c.Name] += n
+	}
 	for _, count := range p.counted {
 		v := c.at[count.key]
 		if v < 0 {
