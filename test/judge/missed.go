@@ -82,12 +82,26 @@ func (b *binding) placeOf(ctx context.Context, pod *corev1.Pod, catalogue []mach
 		if err := b.join(ctx, n); err != nil {
 			return "", err
 		}
+		if !b.furnished(n.node) {
+			continue // a machine that is too small for its DaemonSets is not bought, though it would have room without one of them
+		}
 		err := b.fits(ctx, pod, name)
 		if err == nil || errors.Is(err, errPlugin) {
 			return name, err
 		}
 	}
 	return "", nil
+}
+
+// furnished tells whether all pods of DaemonSets have found room on a node that has just joined.
+func (b *binding) furnished(n *corev1.Node) bool {
+	there := 0
+	for _, p := range b.pods {
+		if p.Spec.NodeName == n.Name {
+			there++
+		}
+	}
+	return there == len(daemonPods(b.world, n))
 }
 
 // closed tells whether a node is cordoned or not ready.
