@@ -267,7 +267,9 @@ func TestDealFew(t *testing.T) {
 // TestDealFew_company: to where others have been dealt, whose nodes they may share.
 func TestDealFew_company(t *testing.T) {
 	w := NewWorld([]Place{offer("x"), offer("y")})
-	spread := func(s demand.SelectorKey) func(*Class) { return spreading(demand.Spread{Term: at(zone, s), MaxSkew: 3}) }
+	spread := func(s demand.SelectorKey) func(*Class) {
+		return spreading(demand.Spread{Term: at(zone, s), MaxSkew: 3})
+	}
 	same := func(c *Class) { c.Price = func(int) int64 { return 1 } }
 	only := func(c *Class) { c.Caps = map[string]int{"x": 0} }
 	d := DealFew(w, []Class{class(w, 1, spread("a"), same, only), class(w, 1, chosenBy("b"), spread("b"), same)}, false)
