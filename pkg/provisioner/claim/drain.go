@@ -150,7 +150,7 @@ func (s *scope) noteMoves(node string, pods []*corev1.Pod, outcomes []outcome, t
 	}
 	s.again(wait)
 	if len(blocked) == 0 {
-		s.noteDrain(v1alpha1.ReasonDraining, fmt.Sprintf("%d pods are leaving node %s", len(pods), node))
+		s.noteDrain(v1alpha1.ReasonDraining, fmt.Sprintf("pods that are leaving node %s: %d", node, len(pods)))
 		return errors.Join(errs...)
 	}
 	message := blocked[0]
