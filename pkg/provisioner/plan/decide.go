@@ -46,9 +46,12 @@ func (g *growth) decide(policy binpack.Policy) (answer, error) {
 
 // gather packs without preferences among pods, and then with those that cost nothing.
 func (g *growth) gather(absent map[*demand.Demand]bool, policy binpack.Policy) (answer, error) {
-	p := &packing{growth: g, base: g.base(), absent: absent, policy: policy}
+	p := &packing{growth: g, base: g.base(), absent: absent, policy: policy, aims: map[string]string{}}
 	best, err := p.cheapest()
 	if err != nil {
+		return answer{}, err
+	}
+	if best, err = p.aiming(best); err != nil {
 		return answer{}, err
 	}
 	if len(best.solved.Nodes)+len(best.solved.Fills) > 0 {
@@ -78,6 +81,8 @@ type packing struct {
 	absent map[*demand.Demand]bool
 	policy binpack.Policy
 	few    bool // pods are dealt to few domains: see topology.DealFew
+	// aims are the cells to which items go first, by the items' names: see topology.Class.
+	aims map[string]string
 }
 
 // mostDealtTwice is how many items, in kinds, are dealt in a second way if that makes a difference: more of them fill domains evenly or not.
@@ -95,7 +100,7 @@ func (p *packing) cheapest() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if few.noWorse(&even) && (few.unserved() < even.unserved() || few.solved.CostMicroUSDPerHour < even.solved.CostMicroUSDPerHour) {
+	if few.better(&even) {
 		return few, nil
 	}
 	p.few = false
@@ -170,6 +175,7 @@ func (p *packing) stage(items []item, l *lessons) *stage {
 	s, g := &stage{problem: p.base}, p.growth
 	for i := range items {
 		g.confine(&items[i], &p.base, l)
+		items[i].class.Aim = p.aims[items[i].name]
 	}
 	if g.neighbourly {
 		g.places.world.Open(l.opened)

@@ -40,6 +40,8 @@ type Class struct {
 	// Most is no bound.
 	Most int
 	Caps map[string]int
+	// Aim is the name of the cell to which items are dealt first, of those at the same Level, as far as the rules let them; empty: none.
+	Aim string
 }
 
 // Cell is a choice of one domain for each key that matters to a class.

@@ -58,6 +58,17 @@ func DealFew(w *World, classes []Class, soft bool) *Dealt {
 	return d.deal()
 }
 
+// Cells answers the names of the cells between which items of each class can be dealt; none where no rule makes a difference.
+func Cells(w *World, classes []Class, soft bool) [][]string {
+	names := make([][]string, len(classes))
+	for i, p := range newDealer(w, classes, soft).players {
+		for _, c := range p.cells {
+			names[i] = append(names[i], c.Name)
+		}
+	}
+	return names
+}
+
 // foresee counts the domains that the class may yet bring about.
 func (p *player) foresee() {
 	for i := range p.rules {
@@ -216,6 +227,7 @@ func (d *dealer) one(p *player) bool {
 
 // rank is what makes one cell better than another, the smaller the better.
 type rank struct {
+	astray    int  // where an aim is set, the level, and whether this is another cell
 	followers int  // whose affinity would be served, negative
 	following cost // what they would cost
 	thrift    cost // where that comes before balance
@@ -226,7 +238,7 @@ type rank struct {
 }
 
 func compareRank(a, b rank) int {
-	return cmp.Or(cmp.Compare(a.followers, b.followers), compareCost(a.following, b.following), compareCost(a.thrift, b.thrift),
+	return cmp.Or(cmp.Compare(a.astray, b.astray), cmp.Compare(a.followers, b.followers), compareCost(a.following, b.following), compareCost(a.thrift, b.thrift),
 		cmp.Compare(a.company, b.company), cmp.Compare(a.crowd, b.crowd), cmp.Compare(a.balance, b.balance), compareCost(a.cost, b.cost))
 }
 
@@ -247,6 +259,12 @@ func (p *player) best(rules int) *Cell {
 
 func (p *player) rank(c *Cell) rank {
 	r := rank{cost: c.cost()}
+	if p.Aim != "" {
+		r.astray = 2 * r.cost.level
+		if c.Name != p.Aim {
+			r.astray++
+		}
+	}
 	if p.few {
 		r.thrift, r.company, r.crowd = r.cost, -c.dealt, -p.crowd[c.Name]
 	}

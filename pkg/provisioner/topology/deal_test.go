@@ -277,3 +277,37 @@ func TestDealFew_company(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestAim: first to where it is aimed, as far as rules let items, and none to where node affinity likes it less.
+func TestAim(t *testing.T) {
+	by := func(skew int32) func(*Class) { return spreading(demand.Spread{Term: at(zone, "a"), MaxSkew: skew}) }
+	aimed := func(in string) func(*Class) { return func(c *Class) { c.Aim = in } }
+	likes := func(which int) func(*Class) {
+		return func(c *Class) { c.Level = func(place int) int { return min(1, max(place-which, which-place)) } }
+	}
+	tests := map[string]struct {
+		places []Place
+		change []func(*Class)
+		want   map[string]int
+	}{
+		"not":                               {[]Place{offer("x"), offer("y")}, []func(*Class){by(3)}, map[string]int{"x": 2, "y": 2}},
+		"against the price":                 {[]Place{offer("x"), offer("y")}, []func(*Class){by(4), aimed("y")}, map[string]int{"y": 4}},
+		"past what stands":                  {[]Place{node("x", nil), offer("y")}, []func(*Class){by(4), aimed("y")}, map[string]int{"y": 4}},
+		"not beyond the skew":               {[]Place{node("x", nil), offer("y")}, []func(*Class){by(2), aimed("y")}, map[string]int{"x": 1, "y": 3}},
+		"not to where it likes it less":     {[]Place{offer("x"), offer("y")}, []func(*Class){by(4), aimed("y"), likes(0)}, map[string]int{"x": 4}},
+		"to where it likes it just as well": {[]Place{offer("x"), offer("y")}, []func(*Class){by(4), aimed("y"), likes(1)}, map[string]int{"y": 4}},
+		"to nowhere":                        {[]Place{offer("x"), offer("y")}, []func(*Class){by(1), aimed("z")}, map[string]int{"x": 2, "y": 2}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := NewWorld(tc.places)
+			classes := []Class{class(w, 4, tc.change...), class(w, 1, chosenBy("b"))}
+			if diff := cmp.Diff(tc.want, dealtTo(Deal(w, classes, false), 0)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([][]string{{"x", "y"}, nil}, Cells(w, classes, false)); diff != "" {
+				t.Errorf("cells (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
