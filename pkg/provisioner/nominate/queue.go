@@ -39,7 +39,7 @@ type queue struct {
 	now func() time.Time
 
 	mu                 sync.Mutex
-	lines              map[line]*list.List // of queued, longest ago first
+	lines              map[line]*inLine
 	at                 map[types.UID]*list.Element
 	attempts           [paceOver]time.Time // when the latest have ended, a ring
 	count              int                 // of attempts
@@ -53,6 +53,23 @@ type line struct {
 	priority  int32
 }
 
+// inLine are the pods of a line, the one that was tried longest ago first. An attempt of which nothing was heard (it found what the one before
+// did) leaves its pod where it was, so next is whoever follows the one that was tried last; nil: the first.
+type inLine struct {
+	list.List // of queued
+	next      *list.Element
+}
+
+// among tells whether one of some pods is among so many, from an element on.
+func among(from *list.Element, depth int, own map[types.UID]bool) bool {
+	for ; depth > 0 && from != nil; depth, from = depth-1, from.Next() {
+		if own[from.Value.(queued).uid] {
+			return true
+		}
+	}
+	return false
+}
+
 // queued is a pod in its line.
 type queued struct {
 	line
@@ -61,7 +78,7 @@ type queued struct {
 }
 
 func newQueue(now func() time.Time) *queue {
-	return &queue{now: now, lines: map[line]*list.List{}, at: map[types.UID]*list.Element{}, preparing: preparingTakes, opening: openingTakes}
+	return &queue{now: now, lines: map[line]*inLine{}, at: map[types.UID]*list.Element{}, preparing: preparingTakes, opening: openingTakes}
 }
 
 // see takes note of a pod that waits, and of its having been found unschedulable just now, if so.
@@ -76,41 +93,47 @@ func (q *queue) see(pod *corev1.Pod, judged bool) {
 		e.Value = own
 		return
 	}
-	if q.remove(own.uid) {
-		q.tried() // a pod that has just come tells nothing of those that wait
-	}
+	q.tried(own.uid)
 	if q.lines[own.line] == nil {
-		q.lines[own.line] = list.New()
+		q.lines[own.line] = &inLine{}
 	}
 	q.at[own.uid] = q.lines[own.line].PushBack(own)
 }
 
-// tried: an attempt at a pod that has been waiting has ended just now.
-func (q *queue) tried() {
-	q.attempts[q.count%paceOver] = q.now()
-	q.count++
+// tried: an attempt at a pod has ended just now. One at a pod that has just come tells nothing of those that wait.
+func (q *queue) tried(uid types.UID) {
+	if e := q.at[uid]; e != nil {
+		q.lines[e.Value.(queued).line].next = e
+		q.remove(uid)
+		q.attempts[q.count%paceOver] = q.now()
+		q.count++
+	}
 }
 
 // forget: the pod waits no more, since it was bound, or for another reason.
 func (q *queue) forget(uid types.UID, bound bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.remove(uid) && bound {
-		q.tried()
+	if bound {
+		q.tried(uid)
 	}
+	q.remove(uid)
 }
 
-func (q *queue) remove(uid types.UID) bool {
+func (q *queue) remove(uid types.UID) {
 	e := q.at[uid]
 	if e == nil {
-		return false
+		return
 	}
 	delete(q.at, uid)
 	key := e.Value.(queued).line
-	if q.lines[key].Remove(e); q.lines[key].Len() == 0 {
+	l := q.lines[key]
+	if l.next == e {
+		l.next = e.Next()
+	}
+	if l.Remove(e); l.Len() == 0 {
 		delete(q.lines, key)
 	}
-	return true
 }
 
 // expected answers where a pod is nominated to, and whether it waits.
@@ -136,11 +159,8 @@ func (q *queue) spares(own map[types.UID]bool, opens bool) bool {
 	if quiet := max(calm, during); now.Sub(q.latest()) < quiet || now.Sub(q.opened) < quiet {
 		depth := q.depth(during)
 		for _, l := range q.lines {
-			e := l.Front()
-			for i := 0; i < depth && e != nil; i, e = i+1, e.Next() {
-				if own[e.Value.(queued).uid] {
-					return false
-				}
+			if among(l.Front(), depth, own) || among(l.next, depth, own) {
+				return false
 			}
 		}
 	}

@@ -59,10 +59,18 @@ func TestWhoIsNext(t *testing.T) {
 				t.Errorf("%s: spared %v, want %v", name, got, tc.want)
 			}
 		}
-		if behind := podSet(50 + nextLeast + int(2*openingTakes/pace)); q.spares(behind, false) || !q.spares(behind, true) {
+		for i := 60; i < 63; i++ { // nothing was heard of the attempts at those before
+			time.Sleep(pace)
+			q.see(waiting(fmt.Sprint("p", i), 1, 1), true)
+		}
+		if q.spares(podSet(63), false) || q.spares(podSet(63+next-1), false) || !q.spares(podSet(63+next), false) || q.spares(podSet(50), false) {
+			t.Error("who follows the one that was tried last is not next")
+		}
+		q.judge(pace, 0, 50, 60)
+		if behind := podSet(63 + nextLeast + int(2*openingTakes/pace)); q.spares(behind, false) || !q.spares(behind, true) {
 			t.Error("to open a node takes as long as to nominate its pods, too")
 		}
-		for i := 50; i < 80; i++ { // as they are bound
+		for i := 63; i < 80; i++ { // as they are bound
 			time.Sleep(pace)
 			q.forget(types.UID(fmt.Sprint("p", i)), true)
 		}
