@@ -73,7 +73,8 @@ func newWorld(t testing.TB, off bool, objects ...client.Object) *world {
 	w := &world{TB: t, bound: map[string]int{}}
 	w.Client = fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&corev1.Pod{}).WithObjects(objects...).
 		WithInterceptorFuncs(interceptor.Funcs{
-			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, patch client.Patch,
+				options ...client.SubResourcePatchOption) error {
 				return w.shown(o, func() error { return c.SubResource(sub).Patch(ctx, o, patch, options...) })
 			},
 			SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, options ...client.SubResourceUpdateOption) error {
