@@ -19,9 +19,10 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
-// TestCatalogueComesBack: the embedded catalogue, printed and read, gives the same Result but for what is said about it.
-func TestCatalogueComesBack(t *testing.T) {
-	file, err := EmbeddedCatalogue("us-east-1")
+// printed answers the embedded catalogue of a region, and what is read when it has been printed.
+func printed(t *testing.T, region string) (file, back CatalogueFile) {
+	t.Helper()
+	file, err := EmbeddedCatalogue(region)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,10 +30,15 @@ func TestCatalogueComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := ReadCatalogue(write(t, string(text)))
-	if err != nil {
+	if back, err = ReadCatalogue(write(t, string(text))); err != nil {
 		t.Fatal(err)
 	}
+	return file, back
+}
+
+// TestCatalogueComesBack: the embedded catalogue, printed and read, gives the same Result but for what is said about it.
+func TestCatalogueComesBack(t *testing.T) {
+	_, back := printed(t, "us-east-1")
 	list := examples(t)
 	want, got := run(t, Config{Manifests: list, Region: "us-east-1"}), run(t, Config{Manifests: list, Region: "us-east-1", Catalogue: &back})
 	want.Assumptions, got.Assumptions = nil, nil

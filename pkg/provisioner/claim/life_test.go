@@ -174,13 +174,19 @@ func TestNodeWithoutGPUsIsNotOpened(t *testing.T) {
 	}
 }
 
+// withoutGPUs answers a world in which the node of claim a has joined, and its 8 GPUs never show.
+func withoutGPUs(t *testing.T) *world {
+	w := newWorld(t, options{})
+	w.inject("gpu never")
+	w.create("a", 8, "p3.16xlarge")
+	w.run("joined", time.Minute, w.is("a", v1alpha1.ConditionJoined))
+	return w
+}
+
 // TestMissingDevicePluginIsNamedSoon: the claim's condition says what is wrong long before the deadline ends the node.
 func TestMissingDevicePluginIsNamedSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, options{})
-		w.inject("gpu never")
-		w.create("a", 8, "p3.16xlarge")
-		w.run("joined", time.Minute, w.is("a", v1alpha1.ConditionJoined))
+		w := withoutGPUs(t)
 		w.run("named", 4*time.Minute, func() bool {
 			w.cni()
 			c := meta.FindStatusCondition(w.get("a").Status.Conditions, v1alpha1.ConditionReady)
@@ -207,10 +213,7 @@ func TestStartupTaintIsNamed(t *testing.T) {
 // TestLateGPUs: 0, then 1, then 8: open only at 8. A loss later is told and does not end the node.
 func TestLateGPUs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, options{})
-		w.inject("gpu never")
-		w.create("a", 8, "p3.16xlarge")
-		w.run("joined", time.Minute, w.is("a", v1alpha1.ConditionJoined))
+		w := withoutGPUs(t)
 		name := w.get("a").Status.NodeName
 		w.cni()
 		for _, gpus := range []string{"0", "1", "9", "7"} {
