@@ -34,7 +34,7 @@ func (p *packing) aiming(best answer) (answer, error) {
 	defer func() { p.policy = policy }()
 	p.places.world.Open(binpack.NewSet(len(p.offers)))
 	least, tries := p.bound(&best, p.base, p.policy), mostAims
-	for i, cells := range topology.Cells(p.places.world, p.allowed(items), true) {
+	for i, cells := range topology.Cells(p.places.world, p.unlearnt(items), true) {
 		name := items[i].name
 		for _, cell := range cells {
 			if tries == 0 || len(cells) == 1 || best.unserved() == 0 && best.solved.CostMicroUSDPerHour <= least {
@@ -57,8 +57,8 @@ func (p *packing) aiming(best answer) (answer, error) {
 	return best, nil
 }
 
-// allowed answers the classes of items with the places where they may go.
-func (p *packing) allowed(items []item) []topology.Class {
+// unlearnt answers the classes of items with the places where they may go, and without what was learnt from one way of dealing: it is not about another.
+func (p *packing) unlearnt(items []item) []topology.Class {
 	for i := range items {
 		p.confine(&items[i], &p.base, &lessons{})
 	}

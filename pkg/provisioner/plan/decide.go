@@ -112,10 +112,7 @@ func (p *packing) dealsOtherwise(items []item) bool {
 	if !p.neighbourly || len(items) > mostDealtTwice {
 		return false
 	}
-	classes := classesOf(items)
-	for i := range classes {
-		classes[i].Caps, classes[i].Most = nil, -1 // what was learnt from one way of dealing is not about the other
-	}
+	classes := p.unlearnt(items)
 	p.places.world.Open(binpack.NewSet(len(p.offers)))
 	same := func(a, b topology.Part) bool {
 		return a.Class == b.Class && a.Count == b.Count && (a.Cell == nil) == (b.Cell == nil) && (a.Cell == nil || a.Cell.Name == b.Cell.Name)
